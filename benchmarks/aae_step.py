@@ -12,13 +12,11 @@ median of its steps after two that are not counted. Ratios are of the medians ov
     python benchmarks/aae_step.py --torch-python OTHER_ENVIRONMENT/bin/python
 """
 
-import argparse
 import json
-import os
 import statistics
 import sys
 
-from machine import busy_cores, timed, worker
+from machine import busy_cores, limit_tensorflow, parser_of_steps, say_if_busy, timed, worker
 
 CLASSES = {"emotion": 4, "gender": 2, "speaker": 10}
 RATE = 1e-4
@@ -34,11 +32,7 @@ def data(options):
 
 
 def keras_steps(options, kind: str) -> dict:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    limit_tensorflow(options.threads)
     import numpy as np
 
     from keras_ser.models.aae_mtl import IMAGE, Config
@@ -152,15 +146,9 @@ def torch_steps(options) -> dict:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--torch-python", default=sys.executable, help="interpreter with PyTorch (default: this)")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=2, help="processes of each kind and framework")
-    parser.add_argument("--steps", type=int, default=8, help="timed steps of each process")
-    parser.add_argument("--batch", type=int, default=32)
+    parser = parser_of_steps(__doc__.splitlines()[0], 2, 8, 32, [*KERAS, "torch"])
     parser.add_argument("--frames", type=int, default=256)
     parser.add_argument("--bins", type=int, default=128)
-    parser.add_argument("--worker", choices=[*KERAS, "torch"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         made = torch_steps(options) if options.worker == "torch" else keras_steps(options, options.worker)
@@ -182,8 +170,7 @@ def main():
         f"Keras: aae {aae:.2f} s, ae {ae:.2f} s, cnn {cnn:.2f} s, ratios aae/cnn {aae / cnn:.2f}, ae/cnn {ae / cnn:.2f}"
     )
     print(f"aae: Keras on TensorFlow {aae:.2f} s, PyTorch {theirs:.2f} s, ratio {aae / theirs:.2f}")
-    if busy > 0.2:
-        print("NOT VALID as a ratio: other processes were using this machine's cores.")
+    say_if_busy(busy)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def main() -> None:
     parser.add_argument("--files", type=int, default=10000)
     options = parser.parse_args()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from machine import busy_cores
+    from machine import busy_cores, say_if_busy
     from serving import random_run
 
     from keras_ser.serving import export
@@ -84,8 +84,7 @@ def main() -> None:
                 f"| {max(peaks):.2f} |",
                 flush=True,
             )
-    if busy > 0.2:
-        print("Not a quiet machine: the rates are too low.")
+    say_if_busy(busy)
 
 
 if __name__ == "__main__":

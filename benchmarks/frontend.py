@@ -16,8 +16,6 @@ librosa computes on one core whatever it is allowed.
 
 import argparse
 import os
-import statistics
-import time
 from pathlib import Path
 
 SAMPLE_RATE, WINDOW, HOP, FFT, BINS, COEFFICIENTS = 16000, 400, 160, 512, 40, 13
@@ -176,8 +174,9 @@ def main() -> None:
     import librosa
     import numpy as np
     import tensorflow as tf
+    from machine import in_turns
 
-    from keras_ser.pipelines.threads import cores
+    from keras_ser.machine import cores
 
     tf.config.threading.set_intra_op_parallelism_threads(1)
     audio = clips(options)
@@ -195,13 +194,7 @@ def main() -> None:
             "librosa": theirs(name, audio),
         }
         found = {side: run() for side, run in sides.items()}
-        taken = {side: [] for side in sides}
-        for _ in range(options.repeats):
-            for side, run in sides.items():
-                start = time.perf_counter()
-                run()
-                taken[side].append(time.perf_counter() - start)
-        speed = {side: seconds / statistics.median(times) for side, times in taken.items()}
+        speed = {side: seconds / taken for side, taken in in_turns(sides, options.repeats).items()}
         ratios = [speed[side] / speed["librosa"] for side in ("batches", "extractor")]
         print(
             f"{name:<10}"

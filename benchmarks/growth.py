@@ -91,7 +91,7 @@ def main() -> None:
         return
     import sys
 
-    from machine import busy_cores, worker
+    from machine import busy_cores, say_if_busy, worker
 
     busy = busy_cores()
     print(f"cores that others used before it: {busy:.1f}")
@@ -106,8 +106,7 @@ def main() -> None:
             f"| {m['cache'] / m['clips'] / 1000:.1f} | {1000 * m['fit'] / m['trained']:.1f} | {m['fit_peak']:.2f} |",
             flush=True,
         )
-    if busy > 0.2:
-        print("Not a quiet machine: the times are too long.")
+    say_if_busy(busy)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """The machine: whether anything else is running (a ratio taken on cores that others use says little), clean processes, times."""
 
+import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 
@@ -24,17 +26,57 @@ def busy_cores(seconds: float = 2.0) -> float:
         return os.getloadavg()[0]
 
 
+def say_if_busy(busy: float) -> None:
+    """Say that times are not valid if others used the machine (see `busy_cores`)."""
+    if busy > 0.2:
+        print("NOT VALID: other processes were using this machine's cores.")
+
+
+def parser_of_steps(
+    description: str, rounds: int, steps: int, batch: int, workers: Sequence[str]
+) -> argparse.ArgumentParser:
+    """Make the parser of a benchmark of steps against PyTorch: its options with these defaults; `workers`: see `worker`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--torch-python", default=sys.executable, help="interpreter with PyTorch (default: this)")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=rounds, help="processes of each kind and framework")
+    parser.add_argument("--steps", type=int, default=steps, help="timed steps of each process")
+    parser.add_argument("--batch", type=int, default=batch)
+    parser.add_argument("--worker", choices=workers, help=argparse.SUPPRESS)
+    return parser
+
+
+def limit_tensorflow(threads: int) -> None:
+    """Import TensorFlow with so many threads."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
 WARM_UP = 2
 
 
-def timed(steps: int, step: Callable[[], object]) -> dict:
-    """Seconds of each of so many steps, after `WARM_UP` that are not counted, and the process's peak in GiB."""
+def timed(steps: int, step: Callable[[], object], warm_up: int = WARM_UP) -> dict:
+    """Seconds of each of so many steps, after those of the `warm_up`, and the process's peak in GiB."""
     seconds = []
-    for _ in range(WARM_UP + steps):
+    for _ in range(warm_up + steps):
         start = time.perf_counter()
         step()
         seconds.append(time.perf_counter() - start)
-    return {"seconds": seconds[WARM_UP:], "peak": peak()}
+    return {"seconds": seconds[warm_up:], "peak": peak()}
+
+
+def in_turns(sides: Mapping[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Side -> the median of its seconds; sides take turns."""
+    taken = {side: [] for side in sides}
+    for _ in range(repeats):
+        for side, run in sides.items():
+            start = time.perf_counter()
+            run()
+            taken[side].append(time.perf_counter() - start)
+    return {side: statistics.median(seconds) for side, seconds in taken.items()}
 
 
 def peak() -> float:

@@ -26,6 +26,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from machine import busy_cores, say_if_busy, timed
+
 SECONDS, RATE = 3.0, 16000
 BATCHES = (1, 8, 32)
 WARM_UP = 5
@@ -83,14 +85,8 @@ def prepare(options) -> dict:
     return {"export": str(folder), "run": str(run.folder), "bytes": size, "warm_up": warm_up}
 
 
-def timed(call, calls: int) -> list[float]:
-    seconds = []
-    for i in range(WARM_UP + calls):
-        start = time.perf_counter()
-        call()
-        if i >= WARM_UP:
-            seconds.append(time.perf_counter() - start)
-    return seconds
+def seconds(options, batch: int, call) -> list[float]:
+    return timed(options.calls // batch + 3, call, WARM_UP)["seconds"]
 
 
 def savedmodel(options) -> dict:
@@ -113,9 +109,7 @@ def savedmodel(options) -> dict:
     found = {"load": load, "first": time.perf_counter() - start}
     for batch in BATCHES:
         audio = tf.constant([wav(seed) for seed in range(batch)])
-        found[str(batch)] = timed(
-            lambda a=audio: function(audio=a)["emotion/probabilities"].numpy(), options.calls // batch + 3
-        )
+        found[str(batch)] = seconds(options, batch, lambda a=audio: function(audio=a)["emotion/probabilities"].numpy())
     return found
 
 
@@ -131,8 +125,8 @@ def keras_predict(options) -> dict:
     for batch in BATCHES:
         waveform = np.stack([clip(seed) for seed in range(batch)])
         given = {"waveform": waveform, "length": np.full(batch, waveform.shape[1], "int32")}
-        found[str(batch)] = timed(
-            lambda g=given: model.predict(g, batch_size=len(g["length"]), verbose=0), options.calls // batch + 3
+        found[str(batch)] = seconds(
+            options, batch, lambda g=given: model.predict(g, batch_size=len(g["length"]), verbose=0)
         )
     return found
 
@@ -173,7 +167,7 @@ def torch_forward(options) -> dict:
                 shared, main, auxiliary = (encoder(x * mask, mask) for encoder in encoders)
                 return emotion(torch.cat([shared, main], -1)).numpy(), gender(auxiliary).numpy()
 
-            found[str(batch)] = timed(forward, options.calls // batch + 3)
+            found[str(batch)] = seconds(options, batch, forward)
     return found
 
 
@@ -194,7 +188,6 @@ def main():
         print(json.dumps(WORKERS[options.worker](options)))
         return
     import numpy as np
-    from machine import busy_cores
 
     root = Path(__file__).resolve().parents[1]
     one = {
@@ -240,8 +233,7 @@ def main():
         f"{np.median([found['load'] for found in rounds['keras']]):.2f} s), first answer {np.median(first):.2f} s; "
         f"{about['bytes'] / 1e6:.1f} MB on disk, {about['warm_up'] / 1e6:.1f} MB of it warm-up requests"
     )
-    if busy > 0.2:
-        print("NOT VALID as ratios: other processes were using this machine's cores.")
+    say_if_busy(busy)
 
 
 if __name__ == "__main__":

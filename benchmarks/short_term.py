@@ -16,8 +16,6 @@ requirements: `pip install --no-deps pyAudioAnalysis==0.3.14 tqdm`.
 
 import argparse
 import os
-import statistics
-import time
 import warnings
 from pathlib import Path
 
@@ -86,7 +84,7 @@ def main() -> None:
     import numpy as np
     import tensorflow as tf
     from frontend import clips
-    from machine import busy_cores
+    from machine import busy_cores, in_turns
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
@@ -104,13 +102,7 @@ def main() -> None:
         "pyAudioAnalysis": theirs(audio),
     }
     found = {side: run() for side, run in sides.items()}
-    taken = {side: [] for side in sides}
-    for _ in range(options.repeats):
-        for side, run in sides.items():
-            start = time.perf_counter()
-            run()
-            taken[side].append(time.perf_counter() - start)
-    speed = {side: seconds / statistics.median(times) for side, times in taken.items()}
+    speed = {side: seconds / taken for side, taken in in_turns(sides, options.repeats).items()}
     print(f"{'form':<12}{'ours x real time':>18}{'pyAudioAnalysis':>18}{'ratio':>8}  apart")
     for form in ("compatible", "clean"):
         a, b = speed[form], speed["pyAudioAnalysis"]

@@ -15,17 +15,16 @@ on cores that others use they have been seen to take ten times their time. A bus
     python benchmarks/training_step.py --threads 2 --torch-python OTHER_ENVIRONMENT/bin/python
 """
 
-import argparse
 import json
-import os
 import statistics
 import sys
 import time
 
+from machine import WARM_UP, busy_cores, limit_tensorflow, parser_of_steps, say_if_busy, timed, worker
+
 LAYERS, CLASSES, GENDERS, STREAMS = 2, 7, 2, 2
 WEIGHTS = {"emotion": 1.0, "gender": 0.5, "adversary": 0.1}
 ORTHOGONALITY, DROPOUT, RATE = 0.1, 0.5, 1e-3
-WARM_UP = 2
 
 
 def data(options):
@@ -41,12 +40,9 @@ def data(options):
 
 
 def keras_step_seconds(options) -> list[float]:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    limit_tensorflow(options.threads)
     import keras
+    import tensorflow as tf
 
     from keras_ser.layers import GradientReversal, MeanPooling, OrthogonalityLoss, StackedLSTM
     from keras_ser.losses import SparseCrossentropy
@@ -137,9 +133,8 @@ def torch_step_seconds(options) -> list[float]:
     labels = {name: torch.from_numpy(label) for name, label in labels.items()}
     network = Network().train()
     optimizer = torch.optim.Adam(network.parameters(), RATE)
-    seconds = []
-    for _ in range(WARM_UP + options.steps):
-        start = time.perf_counter()
+
+    def step():
         optimizer.zero_grad()
         outputs, orthogonality = network(x, mask)
         loss = ORTHOGONALITY * orthogonality
@@ -148,28 +143,20 @@ def torch_step_seconds(options) -> list[float]:
         loss.backward()
         optimizer.step()
         loss.item()
-        seconds.append(time.perf_counter() - start)
-    return seconds[WARM_UP:]
+
+    return timed(options.steps, step)["seconds"]
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--torch-python", default=sys.executable, help="interpreter with PyTorch (default: this)")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3, help="processes of each framework")
-    parser.add_argument("--steps", type=int, default=5, help="timed steps of each process")
-    parser.add_argument("--batch", type=int, default=256)
+    parser = parser_of_steps(__doc__.splitlines()[0], 3, 5, 256, ["keras", "torch"])
     parser.add_argument("--frames", type=int, default=300)
     parser.add_argument("--inputs", type=int, default=60, help="features of a frame")
     parser.add_argument("--units", type=int, default=32)
-    parser.add_argument("--worker", choices=["keras", "torch"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         measure = {"keras": keras_step_seconds, "torch": torch_step_seconds}[options.worker]
         print(json.dumps(measure(options)))
         return
-
-    from machine import busy_cores, worker
 
     pythons = {"keras": sys.executable, "torch": options.torch_python}
     medians = {name: [] for name in pythons}
@@ -182,8 +169,7 @@ def main():
     size = f"batch {options.batch}, {options.frames} frames, {options.inputs} inputs, {options.units} units"
     print(f"{size}, {options.threads} threads, float32; cores that others used before it: {busy:.1f}")
     print(f"Keras on TensorFlow {1000 * ours:.0f} ms, PyTorch {1000 * theirs:.0f} ms, ratio {ours / theirs:.2f}")
-    if busy > 0.2:
-        print("NOT VALID as a ratio: other processes were using this machine's cores.")
+    say_if_busy(busy)
 
 
 if __name__ == "__main__":

@@ -14,16 +14,14 @@ the recipe's own pipeline (TFRecord, random cut, spectrogram), the first batch a
     python benchmarks/vggvox_step.py --batch 16 --torch-python OTHER_ENVIRONMENT/bin/python [--corpus-root RAVDESS]
 """
 
-import argparse
 import json
-import os
 import statistics
 import sys
 import tempfile
 import time
 from pathlib import Path
 
-from machine import busy_cores, peak, timed, worker
+from machine import busy_cores, limit_tensorflow, parser_of_steps, peak, say_if_busy, timed, worker
 
 BINS, FRAMES, CLASSES, SPEAKERS = 512, 400, 6, 91
 RATE, MOMENTUM, DECAY = 0.01, 0.9, 5e-4
@@ -37,16 +35,8 @@ def data(options):
     return x, rng.integers(0, CLASSES, options.batch), rng.integers(0, SPEAKERS, options.batch)
 
 
-def _tensorflow(options) -> None:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
-
-
 def keras_steps(options) -> dict:
-    _tensorflow(options)
+    limit_tensorflow(options.threads)
     import keras
     import numpy as np
 
@@ -125,7 +115,7 @@ def torch_steps(options) -> dict:
 def waiting(options) -> dict:
     """Of a training: seconds that it waits for its next batch, all of its seconds, those before the first batch, its steps; and
     batches a second of the pipeline alone."""
-    _tensorflow(options)
+    limit_tensorflow(options.threads)
 
     root = Path(__file__).resolve().parents[1]
     sys.path.insert(0, str(root / "recipes"))
@@ -171,16 +161,10 @@ def waiting(options) -> dict:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--torch-python", default=sys.executable, help="interpreter with PyTorch (default: this)")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=2, help="processes of each framework")
-    parser.add_argument("--steps", type=int, default=4, help="timed steps of each process")
-    parser.add_argument("--batch", type=int, default=16)
+    parser = parser_of_steps(__doc__.splitlines()[0], 2, 4, 16, ["keras", "torch", "waiting"])
     parser.add_argument("--precision", choices=["float32", "mixed_bfloat16"], default="float32")
     parser.add_argument("--channels-last", action="store_true", help="PyTorch's other memory layout")
     parser.add_argument("--corpus-root", help="RAVDESS: measure the time spent waiting for data, too")
-    parser.add_argument("--worker", choices=["keras", "torch", "waiting"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         measure = {"keras": keras_steps, "torch": torch_steps, "waiting": waiting}[options.worker]
@@ -203,8 +187,7 @@ def main():
         f"batch {options.batch}, {options.threads} threads, {options.precision}; cores that others used before it: {busy:.1f}"
     )
     print(f"Keras on TensorFlow {ours:.2f} s, PyTorch ({layout}) {theirs:.2f} s, ratio {ours / theirs:.2f}")
-    if busy > 0.2:
-        print("NOT VALID as a ratio: other processes were using this machine's cores.")
+    say_if_busy(busy)
     if options.corpus_root:
         made = worker(sys.executable, __file__, "waiting", options.threads)
         waits, whole, first, steps, alone = made["seconds"]

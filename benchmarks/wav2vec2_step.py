@@ -11,13 +11,11 @@ median of its steps after two that are not counted. Ratios are of the medians ov
     python benchmarks/wav2vec2_step.py --torch-python OTHER_ENVIRONMENT/bin/python    # which has torch and transformers
 """
 
-import argparse
 import json
-import os
 import statistics
 import sys
 
-from machine import busy_cores, timed, worker
+from machine import busy_cores, limit_tensorflow, parser_of_steps, say_if_busy, timed, worker
 
 CLASSES = 4
 RATE = 1e-5
@@ -34,11 +32,7 @@ def data(options):
 
 
 def keras_steps(options, kind: str) -> dict:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    import tensorflow as tf
-
-    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(options.threads)
+    limit_tensorflow(options.threads)
     import keras
 
     from keras_ser.models.wav2vec2 import Wav2Vec2, Wav2Vec2Config
@@ -93,15 +87,10 @@ def torch_steps(options, kind: str) -> dict:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--torch-python", default=sys.executable, help="interpreter with PyTorch and transformers")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=2, help="processes of each kind and framework")
-    parser.add_argument("--steps", type=int, default=8, help="timed steps of each process")
-    parser.add_argument("--batch", type=int, default=4)
+    workers = [f"{side} {kind}" for side in ("ours", "theirs") for kind in KINDS]
+    parser = parser_of_steps(__doc__.splitlines()[0], 2, 8, 4, workers)
     parser.add_argument("--seconds", type=float, default=3.0, help="duration of a clip")
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=KINDS)
-    parser.add_argument("--worker", choices=[f"{side} {kind}" for side in ("ours", "theirs") for kind in KINDS])
     options = parser.parse_args()
     if options.worker:
         side, kind = options.worker.split()
@@ -128,8 +117,7 @@ def main():
             f"{kind}: Keras on TensorFlow {ours:.2f} s and {peaks[kind, 'ours']:.2f} GiB, transformers in PyTorch {theirs:.2f} s "
             f"and {peaks[kind, 'theirs']:.2f} GiB, ratio {ours / theirs:.2f}"
         )
-    if busy > 0.2:
-        print("NOT VALID as a ratio: other processes were using this machine's cores.")
+    say_if_busy(busy)
 
 
 if __name__ == "__main__":

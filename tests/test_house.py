@@ -1,9 +1,12 @@
 """The order of the packages, and who may not import TensorFlow."""
 
 import ast
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
+
+import pytest
 
 import keras_ser
 
@@ -40,6 +43,7 @@ PACKAGES = [
     "sklearn",
 ]
 PACKAGE = Path(keras_ser.__file__).parent
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 LIGHT = (
     "keras_ser",
     "errors",
@@ -177,6 +181,13 @@ def test_no_module_has_the_name_of_a_function_in_it():
         if path.stem in defined:
             named.add(name)
     assert named == set()
+
+
+@pytest.mark.parametrize("script", sorted(path.name for path in BENCHMARKS.glob("*.py")))
+def test_what_benchmarks_import_is_there(script):
+    for name in imports(BENCHMARKS / script) - {"keras_ser"}:
+        module, _, attribute = name.rpartition(".")
+        assert hasattr(importlib.import_module(module), attribute) or importlib.util.find_spec(name), name
 
 
 def test_no_tensorflow():

@@ -12,6 +12,8 @@ from typing import Any
 from keras_ser.errors import UserError
 from keras_ser.files import user_path
 
+PICTURES = (".png", ".pdf", ".svg")  # kinds of plots that commands write
+
 
 def positive(text: str) -> int:
     """Parse a positive integer."""
@@ -30,6 +32,13 @@ def whole(text: str) -> int:
 def home(text: str) -> str:
     """Expand a "~" at the beginning of a path, as a shell does not in --out=~/x."""
     return os.path.expanduser(text)
+
+
+def add_model_argument(parser: argparse.ArgumentParser) -> None:
+    """Add the argument MODEL."""
+    parser.add_argument(
+        "model", type=home, metavar="MODEL", help="folder of a run, or of an export (NAME or NAME/VERSION)"
+    )
 
 
 def report_skipped(skipped: Sequence[Path]) -> None:

@@ -5,9 +5,8 @@ from typing import Any
 
 from keras_ser.cli.progress import duration
 from keras_ser.machine import cores
+from keras_ser.models import model_module
 
-# Seconds of speech that one core of a 2.6 GHz server trains on per second, measured with ASP-MTL's encoders.
-SPEEDS = {"conv": 300.0, "lstm": 500.0}
 START = 20.0  # core seconds before a run starts training (graph tracing)
 FUNCTIONALS = 40.0  # seconds of speech that openSMILE processes per second of one core, once per corpus
 SLOW_CORES = "on cores like those of a 2.6 GHz server; a GPU is faster"
@@ -35,23 +34,24 @@ def announcement(recipes: Mapping[str, Any], data: Any, todo: Sequence[tuple[str
         seconds = sum(expected_seconds(recipes[name], data, job) for name, job in todo)
         if any(getattr(recipes[name].config, "functionals", None) for name, _ in todo):
             seconds += float(data.cache.lengths.sum()) / data.cache.sample_rate / FUNCTIONALS / cores()
-        networks = [name for name, _ in todo if recipes[name].model == "aspmtl"]
+        measured = [recipes[name] for name, _ in todo if hasattr(model_module(recipes[name].model), "speed")]
         runs = ", ".join(f"{sum(name == n for n, _ in todo)} of {name}" for name in dict.fromkeys(n for n, _ in todo))
         lines.append(f"to train: {runs}; about {duration(seconds)} on {cores()} cores")
-        if networks:
-            recipe = recipes[networks[0]]
-            lines[-1] += f" (estimated from the length of the clips, {recipe.epochs} epochs at most; {SLOW_CORES})"
+        if measured:
+            epochs = measured[0].epochs
+            lines[-1] += f" (estimated from the length of the clips, {epochs} epochs at most; {SLOW_CORES})"
     return lines
 
 
 def expected_seconds(recipe: Any, data: Any, job: Any) -> float:
-    """Return the estimated training time of a run in seconds; 1 for anything but ASP-MTL."""
+    """Return the estimated training time of a run in seconds; 1 for a model without `speed`."""
     rate = data.cache.sample_rate
     lengths = dict(zip(data.cache.ids, data.cache.lengths / rate, strict=True))
-    if recipe.model != "aspmtl":
+    speed = getattr(model_module(recipe.model), "speed", None)
+    if speed is None:
         return 1.0
     most = recipe.sampling.frames * recipe.frontend.hop / rate if recipe.sampling.kind == "crop" else float("inf")
     heard = sum(min(lengths.get(i, 0.0), most) for i in job.split.train)
     judged = sum(lengths.get(i, 0.0) for i in job.split.validation) / 3  # forward alone
-    own = START + recipe.epochs * (heard + judged) / SPEEDS[recipe.config.encoder] / cores()
+    own = START + recipe.epochs * (heard + judged) / speed(recipe.config) / cores()
     return own + (expected_seconds(recipe.first, data, job) if recipe.first is not None else 0.0)

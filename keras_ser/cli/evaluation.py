@@ -113,8 +113,7 @@ def _evaluate(options: argparse.Namespace) -> int:
             if getattr(options, name):
                 raise UserError(f"--{name.replace('_', '-')} goes with --corpus NAME, another corpus to test.")
     if options.noise:
-        options.folder = folders[0]
-        return _evaluate_in_noise(options)
+        return _evaluate_in_noise(folders[0], options)
     if len(folders) > 1 and options.out:
         raise UserError(f"--out takes the report of one RUN. Received: {len(folders)}.")
     score = _scorer(options)
@@ -193,11 +192,10 @@ def _evaluate_several(folders: Sequence[Path], score: Callable[[Path], tuple[Any
     return 1 if failed else 0
 
 
-def _evaluate_in_noise(options: argparse.Namespace) -> int:
+def _evaluate_in_noise(folder: Path, options: argparse.Namespace) -> int:
     from keras_ser.experiment.rescoring import data_of, missing_runs, runs_of
     from keras_ser.experiment.robustness import SNRS, run_robustness
 
-    folder = Path(options.folder)
     snrs = decibels(options.snr) if options.snr else SNRS
     denoisers = runs_of(Path(options.denoiser)) if options.denoiser else []
     runs = runs_of(folder)

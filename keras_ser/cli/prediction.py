@@ -10,9 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import home, positive, report_skipped
+from keras_ser.cli.arguments import PICTURES, add_model_argument, home, positive, report_skipped
 from keras_ser.cli.error_handling import check_interrupt
-from keras_ser.cli.models import PICTURES, add_model, load
 from keras_ser.errors import UserError
 from keras_ser.files import printable
 from keras_ser.progress import track
@@ -30,7 +29,7 @@ def add(commands) -> None:
         description="Print the predictions of a run or an export for audio files, or write them to a folder (--out). Files that "
         "cannot be predicted are listed at the end, and the exit code is 1.",
     )
-    add_model(predict)
+    add_model_argument(predict)
     predict.add_argument(
         "files",
         nargs="+",
@@ -111,9 +110,9 @@ def _predict(options: argparse.Namespace) -> int:
     report_skipped(skipped)
     if options.timeline:
         return _timelines(options, files)
-    from keras_ser.serving.predictor import predict_files
+    from keras_ser.serving.predictor import Predictor, predict_files
 
-    predictor = load(options.model)
+    predictor = Predictor.load(options.model)
     bad, problems = [], defaultdict(list)
 
     def answers() -> Iterator[tuple[str, dict[str, Any]]]:
@@ -149,7 +148,7 @@ def _bulk(options: argparse.Namespace) -> int:
     rows = bulk.ray_rows(options.model, options.out, options.workers or 2, options.address) if options.engine else None
     given = {"shard": options.shards or (1, 1), "retry_failed": options.retry_failed, "rows": rows}
     try:
-        predicted, failed = bulk.predict_bulk(options.model, files, options.out, **given, progress=True)
+        predicted, failed = bulk.predict_bulk(options.model, files, options.out, **given, verbose=True)
     except BaseException:
         if any(Path(options.out).glob("*/*.parquet")):
             options.interrupted = f"interrupted; the rows so far are in {options.out}, where the same command continues"
@@ -169,9 +168,10 @@ def _timelines(options: argparse.Namespace, files: Sequence[Path]) -> int:
         raise UserError(f"--plot takes a folder for several recordings. Received: {options.plot}, {len(files)} files.")
     from keras_ser.audio import AudioError
     from keras_ser.files import write_figure
+    from keras_ser.serving import Predictor
     from keras_ser.serving.timelines import recording_names, timeline
 
-    predictor = load(options.model)
+    predictor = Predictor.load(options.model)
     given = {"window_seconds": options.window, "hop_seconds": options.hop}
     seconds = {name: value for name, value in given.items() if value is not None}
     bad, problems = [], defaultdict(list)

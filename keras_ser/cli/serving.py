@@ -5,8 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from keras_ser.cli.arguments import expanded, home, positive
-from keras_ser.cli.models import PICTURES, add_model, load
+from keras_ser.cli.arguments import PICTURES, add_model_argument, expanded, home, positive
 from keras_ser.cli.training import EXAMPLE
 from keras_ser.errors import UserError
 
@@ -63,7 +62,7 @@ def add(commands) -> None:
         help="try a model on a web page (extra: demo)",
         description="Serve a web page on this computer on which you can upload or record a clip and see its prediction.",
     )
-    add_model(demo)
+    add_model_argument(demo)
     demo.add_argument("--port", type=_port, default=7860, help="port of the page on this computer (default: 7860)")
     demo.add_argument("--open", action="store_true", help="also open the page in a browser")
     demo.set_defaults(run=_demo)
@@ -117,7 +116,8 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    from keras_ser.serving import Predictor
     from keras_ser.serving.demo_page import serve
 
-    serve(load(options.model), port=options.port, open_browser=options.open)
+    serve(Predictor.load(options.model), port=options.port, open_browser=options.open)
     return 0

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from keras_ser.cli.arguments import add_table_arguments, home, positive, table_options
+from keras_ser.cli.enrolment import ENROL
 from keras_ser.cli.progress import show, step_printer
 from keras_ser.errors import UserError
 
@@ -28,9 +29,9 @@ def add(commands) -> None:
     verify.add_argument(
         "--enrol",
         type=positive,
-        default=20,
+        default=ENROL,
         metavar="N",
-        help="number of utterances to enrol a speaker with (default: 20)",
+        help=f"number of utterances to enrol a speaker with (default: {ENROL})",
     )
     verify.add_argument(
         "--bad",

@@ -18,15 +18,12 @@ def add(commands) -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
     info = actions.add_parser("info", help="check a checkpoint and show its properties")
-    info.add_argument(
-        "folder", metavar="FOLDER", help="folder with config.json and model.safetensors, as on Hugging Face"
-    )
     info.set_defaults(run=_info)
-
     convert = actions.add_parser("convert", help="convert a checkpoint to a Keras model, or to its weights")
-    convert.add_argument(
-        "folder", metavar="FOLDER", help="folder with config.json and model.safetensors, as on Hugging Face"
-    )
+    for action in (info, convert):
+        action.add_argument(
+            "folder", metavar="FOLDER", help="folder with config.json and model.safetensors, as on Hugging Face"
+        )
     convert.add_argument("output", metavar="OUT", help=f"file to write, {' or '.join(ENDINGS)}")
     convert.add_argument("--overwrite", action="store_true", help="replace an existing file")
     convert.set_defaults(run=_convert)

@@ -134,6 +134,15 @@ class TaskScores:
         raise UnknownKeyError(f"expected one of {', '.join(s.metric for s in self.scores)}. Received: {metric!r}.")
 
 
+def uar_or_ccc(rows: pd.DataFrame, task: Task) -> float:
+    """Return the UAR over the classes that occur, or the CCC, of rows of a predictions table; NaN without labelled rows."""
+    truth, predicted = rows[task.name], rows[f"{task.name}/prediction"]
+    if task.continuous:
+        return float(metrics.ccc(metrics.sums(truth, predicted)))
+    truth, predicted = (pd.Index(task.labels).get_indexer(side) for side in (truth, predicted))
+    return float(metrics.uar(metrics.confusion(truth, predicted, task.size)))
+
+
 def _scores(
     items: Items, predicted: np.ndarray, task: Task, deterministic: bool, intervals: bool = True
 ) -> tuple[Score, ...]:

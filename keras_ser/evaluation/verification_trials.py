@@ -104,14 +104,12 @@ def check_enrolment(speakers: Sequence[str], utterances: int) -> None:
     )
 
 
-def enrolled_trials(
-    speakers: Sequence[str], utterances: int, seed: int = 0
-) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
+def enrolled_trials(speakers: Sequence[str], utterances: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """Return trials of clips against enrolled speakers: every clip not used for enrolment is compared with every speaker.
 
     Args:
         speakers: speaker of each clip.
-        utterances: number of clips, drawn by `seed`, that enrol a speaker.
+        utterances: number of clips, drawn by a fixed seed, that enrol a speaker.
 
     Returns:
         Speaker -> (utterances,) indices of its enrolment clips; and (trials,) indices of the speaker, in the order of that
@@ -122,9 +120,8 @@ def enrolled_trials(
     """
     check_enrolment(speakers, utterances)
     names = np.asarray(speakers, dtype=object)
-    counts = pd.Series(names).value_counts()
-    rng = np.random.default_rng(seed)
-    places = {name: np.flatnonzero(names == name) for name in sorted(counts.index)}
+    rng = np.random.default_rng(0)
+    places = {name: np.flatnonzero(names == name) for name in sorted(set(names))}
     enrolled = {name: np.sort(rng.choice(held, utterances, replace=False)) for name, held in places.items()}
     tested = np.setdiff1d(np.arange(len(names)), np.concatenate(list(enrolled.values())))
     model, clip = np.meshgrid(np.arange(len(enrolled)), tested, indexing="ij")

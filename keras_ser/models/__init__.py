@@ -10,6 +10,7 @@ A module may also have:
 * `note(config)`: a remark on the settings for the first line of a report ("" = none).
 * `DETERMINISTIC = True`: the seed has no effect.
 * `SPACE`: the default search space of `keras-ser tune`.
+* `speed(config)`: seconds of speech that one core of a 2.6 GHz server trains on per second, for estimates of the time.
 * `AUXILIARY`: the changes to a recipe that gets an auxiliary corpus.
 * `frozen(config, inputs)`: frozen pretrained layers between front ends and network (`keras_ser.models.paper.Frozen`).
 * `check(recipe)`: refuse a recipe whose front ends do not fit the settings (UserError).

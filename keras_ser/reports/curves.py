@@ -9,7 +9,7 @@ import pandas as pd
 
 from keras_ser.errors import UserError
 from keras_ser.evaluation.tables import Cell
-from keras_ser.reports.pictures import COLOURS, DASHES, GREY, MARKERS, mark, new, tidy
+from keras_ser.reports.pictures import COLOURS, DASHES, GREY, look, mark, new, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,8 +44,7 @@ def training(
     Raises:
         UserError: no history has a loss or score of the task.
     """
-    # a resumed run may have written an epoch twice: use the last one
-    histories = {name: h.drop_duplicates("epoch", keep="last").set_index("epoch") for name, h in histories.items()}
+    histories = _by_epoch(histories)
     parts = {}
     for name, columns, scale in _quantities(task, continuous):
         found = [{run: _first(h, side, scale) for run, h in histories.items()} for side in columns]
@@ -65,10 +64,10 @@ def training(
                 if kept and kept.get(run) in values.index and (runs is sides[1] or not sides[1]):
                     axes.plot(kept[run], values[kept[run]], "o", color=colour, markersize=4, zorder=5)
             if len(runs) > 1:
-                mean = pd.concat(list(runs.values()), axis=1).mean(axis=1).sort_index()
+                mean = _mean(runs)
                 axes.plot(mean.index, mean, color=colour, linestyle=dash, linewidth=2)
         axes.ticklabel_format(axis="y", useOffset=False)
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        _whole_epochs(axes)
         if name.endswith("%"):
             axes.set_ylim(0, 103)
         # histories of versions before training UAR was recorded
@@ -113,6 +112,19 @@ def _first(history: pd.DataFrame, columns: Iterable[str], scale: float) -> pd.Se
     return next(found, None)
 
 
+def _by_epoch(histories: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Index histories by epoch; of an epoch that a resumed run has written twice, use the last row."""
+    return {name: h.drop_duplicates("epoch", keep="last").set_index("epoch") for name, h in histories.items()}
+
+
+def _mean(runs: Mapping[str, pd.Series]) -> pd.Series:
+    return pd.concat(list(runs.values()), axis=1).mean(axis=1).sort_index()
+
+
+def _whole_epochs(axes: Axes) -> None:
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+
+
 def by_panel(parts: Mapping[str, Mapping[str, pd.Series]], ylabel: str) -> Figure:
     """Draw a quantity over the epochs: a panel for each part, a curve for each system.
 
@@ -127,7 +139,7 @@ def by_panel(parts: Mapping[str, Mapping[str, pd.Series]], ylabel: str) -> Figur
     for axes, (part, systems) in zip(grid, parts.items(), strict=True):
         for name, values in systems.items():
             axes.plot(values.index, values, lw=1.4, marker="o" if len(values) == 1 else "", **styles[name])
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        _whole_epochs(axes)
         axes.set_title(part, fontsize=10)
         tidy(axes)
     figure.supxlabel("epoch", fontsize=10)
@@ -147,7 +159,7 @@ def diagnostics(
         watched: log -> (what it is, values that are a failure); logs that no history has are left out.
         title: title above the panels.
     """
-    histories = {name: h.drop_duplicates("epoch", keep="last").set_index("epoch") for name, h in histories.items()}
+    histories = _by_epoch(histories)
     found = {name: {run: h[name] for run, h in histories.items() if name in h} for name in watched}
     found = {name: runs for name, runs in found.items() if runs}
     figure, grid = panels(len(found), 2, 4.2, 2.6, (0.4, 0.8), shared=False)
@@ -155,11 +167,11 @@ def diagnostics(
         what, failing = watched[name]
         for values in runs.values() if len(runs) > 1 else ():
             axes.plot(values.index, values, color=COLOURS[0], linewidth=0.6, alpha=0.35)
-        mean = pd.concat(list(runs.values()), axis=1).mean(axis=1).sort_index()
+        mean = _mean(runs)
         axes.plot(mean.index, mean, color=COLOURS[0], linewidth=2, marker="o" if len(mean) == 1 else "")
         for value in failing:
             axes.axhline(value, color=GREY, linestyle=(0, (4, 2)), linewidth=1)
-        axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+        _whole_epochs(axes)
         axes.set_title(what, fontsize=9.5, loc="left")
         axes.set_xlabel("epoch", fontsize=8)
         tidy(axes)
@@ -212,7 +224,7 @@ def lines(
     figure, grid = panels(len(parts), 3, 3.4, 2.7, (0.6, 1.0))
     for axes, (part, systems) in zip(grid, parts.items(), strict=True):
         for k, (system, cells) in enumerate(systems.items()):
-            style = {"color": COLOURS[k % 8], "marker": MARKERS[k % 8], "linestyle": DASHES[k % 4]}
+            style = look(k)
             values = [c.form.scale * c.value for c in cells]
             axes.plot(places[:joined], values[:joined], label=system, ms=4, lw=1.4, **style)
             # side by side

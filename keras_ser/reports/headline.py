@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keras_ser import metrics
 from keras_ser.evaluation.learning import UNKNOWN, Learning, faults
-from keras_ser.evaluation.scores import Score, TaskScores
+from keras_ser.evaluation.scores import Score, TaskScores, uar_or_ccc
 from keras_ser.evaluation.tables import UNDEFINED, Table, form_of, short_title
 from keras_ser.tasks import Task
 
@@ -167,7 +166,8 @@ def run_table(
         streams: protocol -> the scored streams.
         axis: see `score_report`.
     """
-    tested = tested_scores(frame, task, streams)
+    scored = frame[[s in streams.get(p, ()) for p, s in zip(frame["protocol"], frame["stream"], strict=True)]]
+    tested = {key: uar_or_ccc(rows, task) for key, rows in scored.groupby(["protocol", "fold", "seed"])}
     several = len({run.protocol for run in learned}) > 1
     rows = []
     for run in sorted(
@@ -184,25 +184,3 @@ def run_table(
     sides = [f"{side} {metric}" for side in ("training", "validation", "test")]
     columns = ["protocol"] * several + ["fold", "seed", f"kept {axis}", "optimizer steps", *sides, "verdict"]
     return Table("Runs", columns, rows, 3 if several else 2)
-
-
-def tested_scores(
-    frame: pd.DataFrame, task: Task, streams: Mapping[str, Sequence[str]]
-) -> dict[tuple[str, int, int], float]:
-    """Return (protocol, fold, seed) -> the score of that run's test side: UAR over the classes that occur, or CCC."""
-    if f"{task.name}/prediction" not in frame:
-        return {}
-    found = {}
-    place = {label: i for i, label in enumerate(task.labels)}
-    for key, part in frame.groupby(["protocol", "fold", "seed"]):
-        part = part[part["stream"].isin(streams.get(key[0], ()))]
-        if part.empty:
-            continue
-        truth, predicted = part[task.name], part[f"{task.name}/prediction"]
-        if task.continuous:
-            value = metrics.ccc(metrics.sums(pd.to_numeric(truth), predicted))
-        else:
-            codes = [side.map(place).fillna(-1).astype(int) for side in (truth, predicted)]
-            value = metrics.uar(metrics.confusion(*codes, task.size)) if (codes[0] >= 0).any() else math.nan
-        found[key] = float(value)
-    return found

@@ -42,9 +42,11 @@ def scatter(x: np.ndarray, labels: Mapping[str, Sequence[str]], tested: np.ndarr
         for axes, (task, names) in zip(row, labels.items(), strict=True):
             names = np.asarray(names, dtype=str)
             classes = sorted(set(names) - {""})
+            handles = []
             for k, name in enumerate(classes):
                 colour = COLOURS[k % 8] if len(classes) <= NAMED else _shade(k / len(classes))
                 style = {"marker": MARKERS[(k + k // 8) % 8], "s": 14, "linewidths": 0.6, "edgecolors": [colour]}
+                handles.append(mark(name, color=colour, marker=style["marker"], linestyle="", ms=5))
                 here = names == name
                 axes.scatter(*points[here & ~tested].T, facecolors="none", alpha=0.45, **style)
                 axes.scatter(*points[here & tested].T, facecolors=[colour], **style)
@@ -52,8 +54,6 @@ def scatter(x: np.ndarray, labels: Mapping[str, Sequence[str]], tested: np.ndarr
             axes.set_xticks([])
             axes.set_yticks([])
             if number == len(found) and len(classes) <= NAMED:
-                marks = {name: (COLOURS[k % 8], MARKERS[(k + k // 8) % 8]) for k, name in enumerate(classes)}
-                handles = [mark(n, color=c, marker=m, linestyle="", ms=5) for n, (c, m) in marks.items()]
                 axes.legend(
                     handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.03), ncols=3, fontsize=7, frameon=False
                 )

@@ -78,7 +78,7 @@ def denoising_report(
             "notes": [*missing, *notes, *verdicts],
             "paper": [{"noise": n, "snr_in": s, **figures} for (n, s), figures in paper.items()],
             "means": [
-                {"measure": m, "noise": n, "snr_in": s, "method": x, **found.mean(m, n, s, x).ends(), "clips": c.clips}
+                {"measure": m, "noise": n, "snr_in": s, "method": x, **c.ends(), "clips": c.clips}
                 for m in found.measures
                 for n, s in found.cells
                 for x in methods

@@ -38,6 +38,11 @@ def file_title(path: Path) -> str:
     return printable(path.name).replace("$", r"\$")
 
 
+def look(k: int) -> dict[str, str]:
+    """Return colour, marker and dashes of the k-th system."""
+    return {"color": COLOURS[k % 8], "marker": MARKERS[k % 8], "linestyle": DASHES[k % 4]}
+
+
 def mark(label: str, **style: Any) -> Line2D:
     """Make a legend entry."""
     from matplotlib.lines import Line2D
@@ -100,10 +105,9 @@ def dots(panels: Sequence[Panel], across: bool = False) -> Figure:
     for axes, panel in zip(grid, panels, strict=True):
         for k, (name, row) in enumerate(panel.series.items()):
             shift = 0.28 * (k - (len(panel.series) - 1) / 2)
-            style = {"color": COLOURS[k % 8], "marker": MARKERS[k % 8]}
             for y, score in enumerate(row):
                 if score is not None and not np.isnan(score.value):
-                    keys |= _whisker(axes, y + shift, score, name, style)
+                    keys |= _whisker(axes, y + shift, score, name, look(k) | {"linestyle": ""})
         for y, value in enumerate(panel.together):
             if value is not None:
                 style = {"color": COLOURS[0], "marker": "D", "mfc": "white", "ms": 5, "linestyle": ""}
@@ -131,7 +135,7 @@ def _whisker(axes: Axes, y: float, score: Score, name: str, style: Mapping[str, 
     """Draw one score and return its legend entries."""
     scale, several = form_of(score.metric).scale, len(score.seeds) > 1
     label = name or ("mean over seeds" if several else "measured")
-    keys = {label: mark(label, markersize=6, linestyle="", **style)}
+    keys = {label: mark(label, markersize=6, **style)}
     if score.low is not None:
         line = {"linewidth": 2, "solid_capstyle": "butt"}
         axes.plot([scale * score.low, scale * score.high], [y, y], color=style["color"], **line)

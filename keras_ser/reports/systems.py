@@ -204,7 +204,7 @@ def _dots(
 
 
 def _bare(score: Score, paper: float | None) -> Score:
-    return Score(score.metric, score.value, score.low, score.high, score.seeds, paper=paper)
+    return replace(score, chance=None, paper=paper)
 
 
 def _data(part: Systems, paper: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:

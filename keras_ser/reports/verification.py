@@ -165,13 +165,9 @@ def _panel(axes: Axes, systems: Mapping[str, tuple[Curve, float]], low: float, h
         # clip slightly outside the panel, since infinity would break the line
         x, y = (ndtri(np.clip(rate, low / 10, 1 - (1 - high) / 10)) for rate in (false_alarm, miss))
         equal = int(np.abs(false_alarm - miss).argmin())
-        look = {
-            "color": pictures.COLOURS[k % 8],
-            "marker": pictures.MARKERS[k % 8],
-            "linestyle": pictures.DASHES[k % 4],
-        }
-        look |= {"markersize": 8, "markeredgecolor": "black", "markeredgewidth": 0.7, "linewidth": 1.4}
-        axes.plot(x, y, markevery=[equal], label=f"{system}: EER {100 * eer:.1f} %", zorder=3, **look)
+        style = {"markersize": 8, "markeredgecolor": "black", "markeredgewidth": 0.7, "linewidth": 1.4}
+        name = f"{system}: EER {100 * eer:.1f} %"
+        axes.plot(x, y, markevery=[equal], label=name, zorder=3, **style, **pictures.look(k))
     ticks = TICKS[(low <= TICKS) & (high >= TICKS)]
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_ticks(ndtri(ticks), [f"{100 * t:g}" for t in ticks])

@@ -35,11 +35,6 @@ class TaskAttribution:
     contributions: Mapping[str, np.ndarray]
 
     @property
-    def output(self) -> str:
-        """The quantity that the contributions add up to."""
-        return "the value" if self.label == "value" else f"log p({self.label})"
-
-    @property
     def total(self) -> float:
         return float(sum(values.sum() for values in self.contributions.values()))
 
@@ -139,11 +134,12 @@ class Attribution:
         edges = np.linspace(0, self.seconds, min(60, max(len(t) for t in self.times.values())) + 1)
         for axes, each in zip(rows, self.tasks, strict=True):
             sums = self.by_time(each, edges)
-            colours = np.where(sums > 0, "#1b3a5c", "#d9a066")
-            axes.bar(edges[:-1], sums, np.diff(edges), align="edge", color=colours, edgecolor="black", linewidth=0.3)
+            axes.bar(
+                edges[:-1], sums, np.diff(edges), align="edge", color=signed(sums), edgecolor="black", linewidth=0.3
+            )
             axes.axhline(0, color="black", linewidth=0.8)
             axes.set_title(f"{each.task}: {each.label} ({each.probability:.2f})", fontsize=10, loc="left")
-            axes.set_ylabel(f"contribution to\n{each.output}", fontsize=8)
+            axes.set_ylabel(f"contribution to\n{output(each.label)}", fontsize=8)
             pictures.tidy(axes)
         rows[-1].set_xlabel("seconds, without dropped frames" if self.cut else "seconds", fontsize=8)
         return figure
@@ -157,6 +153,16 @@ def heading(path: Path, problems: Sequence[str]) -> list[str]:
 def about(path: Path, problems: Sequence[str]) -> dict[str, Any]:
     """Return the first entries on an explained file, as in its prediction: "file", and "problems" of its audio, if any."""
     return {"file": printable(path)} | ({"problems": list(problems)} if problems else {})
+
+
+def signed(contributions: np.ndarray) -> np.ndarray:
+    """Return the colours of bars: one for the contributions above 0, one for the others."""
+    return np.where(np.asarray(contributions) > 0, pictures.COLOURS[0], "#d9a066")
+
+
+def output(label: str) -> str:
+    """Return the quantity that the contributions of one task add up to."""
+    return "the value" if label == "value" else f"log p({label})"
 
 
 def outputs(tasks: Sequence[Any]) -> str:

@@ -38,7 +38,7 @@ def predict_bulk(
     *,
     shard: tuple[int, int] = (1, 1),
     part: int = PART,
-    progress: bool = False,
+    verbose: bool = False,
     retry_failed: bool = False,
     rows: contextlib.AbstractContextManager[Callable[[Sequence[Path]], Iterable[Row]]] | None = None,
 ) -> tuple[int, int]:
@@ -50,7 +50,7 @@ def predict_bulk(
         out: Folder of results, shared by all shards.
         shard: (number, shards), numbers from 1: the files number - 1, number - 1 + shards, ..
         part: Files that share a Parquet file. A kill loses the rows of one part at most.
-        progress: Show a progress bar on a terminal.
+        verbose: Show a progress bar on a terminal.
         retry_failed: Also predict the files of this shard that failed before; their rows are removed first.
         rows: Context of a function files -> rows in any order, used instead of predicting in this process; see `ray_rows`.
 
@@ -84,7 +84,7 @@ def predict_bulk(
         if not left:
             return counts[PREDICTIONS], counts[FAILED]
         made = (make or Rows(model))(left)
-        made = (row for row, _ in zip(made, track(left, "files", shown=progress), strict=True))
+        made = (row for row, _ in zip(made, track(left, "files", shown=verbose), strict=True))
         for block in _blocks(made, part):
             for table, wanted in ((PREDICTIONS, False), (FAILED, True)):
                 chosen = [row for row in block if ("reason" in row) == wanted]
@@ -113,11 +113,7 @@ def _blocks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
 
 
 class Rows:
-    """Function files -> rows that loads its model on first use, in the process that predicts.
-
-    Args:
-        model: See `Predictor.load`.
-    """
+    """Function files -> rows, by the model of `Predictor.load`."""
 
     def __init__(self, model: str | os.PathLike):
         self.predictor = Predictor.load(model)

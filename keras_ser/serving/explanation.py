@@ -1,226 +1,29 @@
-"""Explain which input features drive each task's prediction, by the attention of MT-A-DNN (other networks: `integrated_gradients`).
+"""Explain a run's predictions to a file: by the network's attention over features if it has one, else frame by frame."""
 
-The attention a_j of a task weighs the J units of the last shared layer. Two measures relate it to the features x_i (mean 0 and
-variance 1 over the training side):
-
-* contribution, signed: integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365, eq. 1) of the logarithm of the
-  predicted class's probability, from the mean of the training side to the clip,
-
-      c_i = x_i integral_0^1 d log p(t x) / d x_i dt,    sum_i c_i = log p(x) - log p(0)
-
-* attention: each unit's weight divided among its inputs by their share of its sum (without the bias), layer by layer,
-
-      r_i = sum_j a_j |w_ij x_i| / sum_k |w_kj x_k|,    sum_i r_i = 1
-
-  Every unit receives every feature, so r mostly shows which features of the clip are unusual, whatever the attention. The
-  attention's own effect is the ratio r_i / r'_i to a uniform attention (a_j = 1 / J): above 1 for features it favours.
-
-Tables and bars are sorted by the absolute contribution.
-"""
-
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
-from scipy.stats import entropy
 
 from keras_ser.errors import UserError
-from keras_ser.reports import pictures
-from keras_ser.reports.render import aligned
-from keras_ser.serving.attribution import Attribution, about, heading, outputs
+from keras_ser.serving.attribution import Attribution
+from keras_ser.serving.feature_attention import AttentionExplainer, AttentionExplanation, attends
 from keras_ser.serving.inputs import read_clip
 from keras_ser.serving.integrated_gradients import Attributor
-from keras_ser.tasks import Task
+from keras_ser.serving.saved_model import MAX_SECONDS
 from keras_ser.training.run import Run
 
-STEPS = 256  # midpoints of the integral
-TOP = 10  # default number of features shown
 
-
-@dataclass(frozen=True)
-class TaskExplanation:
-    """One task's prediction and what it depends on."""
-
-    task: str  # name of the task
-    label: str  # the predicted class, or "value" for a continuous task
-    probability: float  # probability of that class, or the value
-    # A row per feature, the largest absolute contribution first, with the columns "feature", "value" (standard deviations
-    # from the training side's mean), "contribution" (to log p(label)), "attention" (share r) and "even" (share r' of a
-    # uniform attention)
-    features: pd.DataFrame
-    units: np.ndarray  # (units,) attention over the last shared layer
-
-    @property
-    def effective_units(self) -> float:
-        """exp of the attention's entropy: the number of units that it is spread over."""
-        return float(np.exp(entropy(self.units)))
-
-
-@dataclass(frozen=True)
-class Explanation:
-    """The explanations of one file, one per task."""
-
-    path: Path
-    tasks: tuple[TaskExplanation, ...]
-    problems: tuple[str, ...] = ()  # of its audio; see `keras_ser.audio.problems`
-
-    def lines(self, top: int = TOP) -> list[str]:
-        text = heading(self.path, self.problems)
-        for each in self.tasks:
-            rows = [["feature", "value", "contribution", "attention %", "of uniform"]]
-            for name, value, contribution, attention, even in each.features.head(top).itertuples(index=False):
-                ratio = attention / even if even > 0 else 1.0
-                rows.append([name, f"{value:+.2f}", f"{contribution:+.3f}", f"{100 * attention:.1f}", f"x {ratio:.2f}"])
-            rest = each.features[top:]
-            if len(rest):
-                sums = f"{rest['contribution'].sum():+.3f}", f"{100 * rest['attention'].sum():.1f}"
-                rows.append([f"{len(rest)} others", "", *sums, ""])
-            spread = f"attention on {each.effective_units:.1f} of {len(each.units)} units"
-            text += ["", f"{each.task}: {each.label} ({each.probability:.3f}); {spread}", *aligned(rows)]
-        return [
-            *text,
-            "",
-            f"value: standard deviations from the training mean; contribution: to {outputs(self.tasks)};",
-            "attention: the units' weights divided among the features, and their ratio to those of a uniform attention.",
-        ]
-
-    def to_dict(self) -> dict[str, Any]:
-        found = {}
-        for each in self.tasks:
-            answer = {"label": each.label, "probability": each.probability}
-            found[each.task] = answer | {"features": each.features.to_dict("records"), "units": each.units.tolist()}
-        return about(self.path, self.problems) | {"tasks": found}
-
-    def figure(self, top: int = TOP):
-        """Draw a matplotlib Figure: a row per task, signed bars of contributions, and attention beside a uniform one."""
-        top = min(top, len(self.tasks[0].features))
-        figure = pictures.new(10, len(self.tasks) * (0.24 * top + 1.0) + 0.6)
-        grid = figure.subplots(len(self.tasks), 2, squeeze=False)
-        for (left, right), each in zip(grid, self.tasks, strict=True):
-            shown, rows = each.features.head(top), range(top)
-            colours = np.where(shown["contribution"] > 0, "#1b3a5c", "#d9a066")
-            left.barh(rows, shown["contribution"], color=colours, height=0.7, edgecolor="black", linewidth=0.4)
-            left.axvline(0, color="black", linewidth=0.8)
-            left.set_yticks(rows, shown["feature"].str.replace("_", " "), fontsize=8)
-            left.set_title(f"{each.task}: {each.label} ({each.probability:.2f})", fontsize=10, loc="left")
-            what = "the value" if each.label == "value" else f"log p({each.label})"
-            left.set_xlabel(f"contribution to {what}", fontsize=8)
-            right.barh(rows, 100 * shown["attention"], color="#8c9bab", height=0.7, label="attention")
-            right.plot(100 * shown["even"], rows, "|", color="black", markersize=9, mew=1.5, label="uniform attention")
-            right.set_yticks(rows, [""] * top)
-            right.set_xlabel("attention, %", fontsize=8)
-            for axes in (left, right):
-                axes.invert_yaxis()
-                pictures.tidy(axes, "x")
-        handles, names = grid[0, 1].get_legend_handles_labels()
-        figure.legend(handles, names, loc="outside lower right", ncols=2, fontsize=8, frameon=False)
-        figure.suptitle(pictures.file_title(self.path), fontsize=10)
-        return figure
-
-
-class Explainer:
-    """Explains the predictions of a run of a network with a `FeatureAttention` per task after shared dense layers.
-
-    Raises UserError for a run of another model than `keras_ser.models.attention_dnn`.
-    """
-
-    def __init__(self, run: Run):
-        import keras
-
-        from keras_ser.layers import FeatureAttention
-        from keras_ser.models.whole_model import inner_network
-
-        refusal = (
-            f"{run.folder} has no attention over features to explain (model {run.recipe.model!r}): train mt-a-dnn or a-dnn of "
-            "recipes/mt_a_dnn.py."
-        )
-        if run.kind != "network":
-            raise UserError(refusal)
-        if run.recipe.sampling.seconds:
-            raise UserError(
-                f"{run.folder} classifies segments, and only whole clips can be explained: train without sampling.seconds."
-            )
-        whole = run.model()
-        network = inner_network(whole)
-        attentions = {layer.name: layer for layer in network.layers if isinstance(layer, FeatureAttention)}
-        shared = [layer for layer in network.layers if layer.name.startswith("shared_")]
-        if not attentions or not shared:
-            raise UserError(refusal)
-        self.run, self.network = run, network
-        self.extract = whole.get_layer("extractor")
-        frontend = self.extract.get_layer("frontend")
-        self.features = tuple(name for names in frontend.names.values() for name in names)
-        self.attentions = {task.name: attentions[f"attention_{task.name}"] for task in run.recipe.tasks}
-        self.kernels = [np.asarray(layer.kernel) for layer in shared]
-        outputs = {layer.name: layer.output for layer in [network.get_layer("clip"), *shared]}
-        self.inner = keras.Model(network.input, outputs)
-        normalised = network.get_layer("clip").output
-        # from the clip's features on, for the integrated gradients
-        self.judge = keras.Model(normalised, {task.name: network.output[task.name] for task in run.recipe.tasks})
-
-    def __call__(self, waveform: np.ndarray, path: Path | str = "waveform") -> Explanation:
-        """Explain the predictions to one clip, (samples,) at the model's rate; `path` names it."""
-        given = {"waveform": waveform[None].astype("float32"), "length": np.array([len(waveform)], "int32")}
-        found = self.extract(given, training=False)
-        found = self.inner({name: found[name] for name in self.network.input}, training=False)
-        # the clip's features, then each shared layer
-        layers = [np.asarray(value[0], "float64") for value in found.values()]
-        x, explained = layers[0], []
-        answers = {name: np.asarray(value[0]) for name, value in self.judge(x[None].astype("float32")).items()}
-        for task in self.run.recipe.tasks:
-            units = np.asarray(self.attentions[task.name].attention(layers[-1][None].astype("float32"))[0], "float64")
-            best = int(answers[task.name].argmax())
-            shares = {"attention": units, "even": np.full(len(units), 1 / len(units))}
-            features = pd.DataFrame(
-                {"feature": self.features, "value": x, "contribution": self._integrated(x, task, best)}
-            )
-            features = features.assign(**{k: shared_out(v, self.kernels, layers[:-1]) for k, v in shares.items()})
-            order = np.argsort(-features["contribution"].abs().to_numpy(), kind="stable")
-            label = "value" if task.continuous else task.labels[best]
-            probability = float(answers[task.name][best])
-            explained.append(TaskExplanation(task.name, label, probability, features.iloc[order], units))
-        return Explanation(Path(path), tuple(explained))
-
-    def _integrated(self, x: np.ndarray, task: Task, label: int) -> np.ndarray:
-        """(features,) integrated gradients of log p(label), or of a continuous task's value, by the midpoint rule."""
-        import tensorflow as tf
-
-        at = tf.constant((np.arange(STEPS) + 0.5)[:, None] / STEPS * x, tf.float32)
-        with tf.GradientTape() as tape:
-            tape.watch(at)
-            found = self.judge(at)[task.name][:, label]
-            total = tf.reduce_sum(found if task.continuous else tf.math.log(tf.maximum(found, 1e-30)))
-        return x * np.asarray(tape.gradient(total, at), "float64").mean(axis=0)
-
-
-def shared_out(weights: np.ndarray, kernels: Sequence[np.ndarray], inputs: Sequence[np.ndarray]) -> np.ndarray:
-    """Divide the weights of the last layer's units, (units,), among the inputs of the first layer, (inputs,), keeping their sum.
-
-    `kernels` and `inputs` are those of each dense layer, the first layer first. A unit whose inputs are all 0 is divided equally.
-    """
-    for kernel, x in zip(reversed(kernels), reversed(inputs), strict=True):
-        parts = np.abs(kernel * x[:, None])  # (inputs, units)
-        sums = parts.sum(axis=0)
-        shares = np.where(sums > 0, parts / np.maximum(sums, 1e-300), 1 / len(x))
-        weights = shares @ weights
-    return weights
-
-
-def explain(run: Run, path: Path | str) -> Explanation | Attribution:
+def explain(run: Run, path: Path | str) -> AttentionExplanation | Attribution:
     """Explain a run's predictions to one audio file of at most 60 s.
-
-    MT-A-DNN is explained by its attention and the statistics of whole clips, every other network frame by frame.
 
     Raises:
         UserError: the run is a baseline, which has no gradients.
         AudioError: the file cannot be read.
     """
-    from keras_ser.serving.saved_model import MAX_SECONDS
-
+    if run.kind != "network":
+        raise UserError(
+            f"{run.folder} is a baseline ({run.recipe.model}), which has no gradients: give the run of a network."
+        )
     waveform, problems = read_clip(Path(path), run.recipe.frontend.sample_rate, MAX_SECONDS)
-    attentive = run.kind == "network" and run.recipe.model == "attention_dnn" and not run.recipe.sampling.seconds
-    made = (Explainer if attentive else Attributor)(run)(waveform, path)
-    return replace(made, problems=tuple(problems))
+    whole = run.model()
+    explainer = AttentionExplainer if attends(run.recipe, whole) else Attributor
+    return replace(explainer(run.recipe, whole)(waveform, path), problems=tuple(problems))

@@ -13,33 +13,29 @@ is a midpoint sum, refined until the sum over all frames and bins equals the dif
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from keras_ser.errors import UserError
 from keras_ser.models.whole_model import frames_joined
+from keras_ser.recipe import Recipe
 from keras_ser.serving.attribution import CLOSE, FLOOR, Attribution, TaskAttribution
 from keras_ser.settings import mask_of
 from keras_ser.tasks import Task
-from keras_ser.training.run import Run
 
 STEPS, MOST_STEPS = 32, 1024
 ROOM = 20_000  # number of frames computed at once
 
 
 class Attributor:
-    """Explains a run's predictions by integrated gradients; raises UserError for a baseline, which has no gradients."""
+    """Explains the predictions of a whole model by integrated gradients."""
 
-    def __init__(self, run: Run):
-        if run.kind != "network":
-            raise UserError(
-                f"{run.folder} is a baseline ({run.recipe.model}), which has no gradients: give the run of a network."
-            )
-        self.recipe, self.whole = run.recipe, run.model()
-        self.extract, self.score = self.whole.get_layer("extractor"), self.whole.get_layer("scorer")
+    def __init__(self, recipe: Recipe, whole: Any):
+        self.recipe = recipe
+        self.extract, self.score = whole.get_layer("extractor"), whole.get_layer("scorer")
         self.joined = frames_joined(self.extract)
-        self.baselines, self.standardised = baselines(run.recipe, self.whole)
-        self._slopes = slopes(self.score, self.recipe.tasks)
+        self.baselines, self.standardised = baselines(recipe, whole)
+        self._slopes = slopes(self.score, recipe.tasks)
 
     def __call__(self, waveform: np.ndarray, path: Path | str = "waveform") -> Attribution:
         """Explain the predictions to one clip, (samples,) at the model's rate; `path` names it."""
@@ -103,7 +99,7 @@ class Attributor:
         steps, found = STEPS, {}
         while True:
             sums = {task: {name: 0.0 for name in features} for task in chosen}
-            places = (np.arange(steps) + 0.5) / steps
+            places = midpoints(steps)
             for first in range(0, steps, at_once):
                 slopes_ = self._slopes(inputs, start, features, places[first : first + at_once], chosen)
                 for task, values in slopes_.items():
@@ -119,12 +115,17 @@ class Attributor:
             steps *= 2
 
 
+def midpoints(steps: int) -> np.ndarray:
+    """Return the midpoints of equal steps from 0 to 1, (steps,)."""
+    return (np.arange(steps) + 0.5) / steps
+
+
 def _output(answers: Mapping[str, np.ndarray], task: Task, chosen: Mapping[str, int]) -> float:
     value = answers[task.name][chosen[task.name]]
     return value if task.continuous else np.log(max(value, 1e-30))
 
 
-def baselines(recipe, whole) -> tuple[dict[str, np.ndarray], set[str]]:
+def baselines(recipe: Recipe, whole: Any) -> tuple[dict[str, np.ndarray], set[str]]:
     """Return feature -> (bins,), the start of the integral: the mean by which the network standardises it, or 0.
 
     Also return the names of the standardised features.

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
-from keras_ser import metrics
 from keras_ser.errors import UserError
 from keras_ser.evaluation.learning import LEARNED, UNKNOWN, Learning, run_learning
+from keras_ser.evaluation.scores import uar_or_ccc
 from keras_ser.evaluation.tables import form_of
 from keras_ser.experiment.rescoring import ALL_CLIPS
 from keras_ser.pipelines.sources import waveforms
@@ -107,16 +107,11 @@ def _score(table: pd.DataFrame, task: Task) -> tuple[float, tuple[float, float]]
         return math.nan, (math.nan, math.nan)
     table = table if of_stream(task) else table[table["stream"] == table["stream"].iloc[0]]
     if task.continuous:
-        known = table[table[task.name].notna()]
-        total = metrics.sums(known[task.name].to_numpy(), known[f"{task.name}/prediction"].to_numpy())
-        return float(metrics.ccc(total)), (0.0, 1 / np.sqrt(max(1, len(known))))
-    known = table[table[task.name] != ""]
-    truth, guess = (known[name].map(task.labels.index).to_numpy() for name in (task.name, f"{task.name}/prediction"))
-    counts = np.bincount(truth, minlength=task.size)
-    counts = counts[counts > 0]
+        return uar_or_ccc(table, task), (0.0, 1 / np.sqrt(max(1, table[task.name].count())))
+    counts = table.loc[table[task.name] != "", task.name].value_counts()
     chance = 1 / task.size
     spread = np.sqrt(chance * (1 - chance) * (1 / counts).sum()) / len(counts)
-    return float(metrics.uar(metrics.confusion(truth, guess, task.size))), (chance, float(spread))
+    return uar_or_ccc(table, task), (chance, float(spread))
 
 
 def _alone(model, run: Run, data: Data) -> float:

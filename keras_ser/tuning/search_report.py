@@ -19,6 +19,7 @@ from keras_ser.files import write_figure, write_json, write_table, write_text
 from keras_ser.overrides import lookup
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Picture, Report, pictures
+from keras_ser.reports.pictures import COLOURS
 from keras_ser.training.loop import monitored
 from keras_ser.training.run import RunError, stored
 from keras_ser.tuning import landscape
@@ -261,7 +262,7 @@ class Found:
             axes.set_xlabel(each.key)
         numbers = [trial.number for trial in scored]
         _points(drawn[-1], numbers, scores, numbers, best)
-        drawn[-1].step(numbers, np.maximum.accumulate(scores), where="post", color="#8c9bab", linewidth=1)
+        drawn[-1].step(numbers, np.maximum.accumulate(scores), where="post", color=pictures.GREY, linewidth=1)
         drawn[-1].set_xlabel("trial")
         drawn[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         drawn[-1].legend(fontsize=8, framealpha=0.9, markerscale=0.7)
@@ -282,7 +283,7 @@ def _confirmed(data: Any) -> tuple[str, dict[str, tuple[float, ...]], dict[str, 
 
 def _points(axes, values: Sequence[float], scores: Sequence[float], numbers: Sequence[int], best: int) -> None:
     """Draw a dot per trial, a square for the baseline (the unchanged recipe) and a star for the best."""
-    for kind, marker, size, colour in (("trial", "o", 26, "#1b3a5c"), ("baseline", "s", 42, "#c8500a")):
+    for kind, marker, size, colour in (("trial", "o", 26, COLOURS[0]), ("baseline", "s", 42, COLOURS[1])):
         mine = [(v, s) for v, s, n in zip(values, scores, numbers, strict=True) if (n == 0) == (kind == "baseline")]
         if mine:
             axes.scatter(*zip(*mine, strict=True), marker=marker, s=size, color=colour, label=kind, zorder=3)

@@ -8,6 +8,7 @@ import pytest
 from keras_ser.cli import estimate
 from keras_ser.corpora import Corpus, Utterance
 from keras_ser.experiment.planning import Job
+from keras_ser.models import aspmtl
 from keras_ser.recipe import Sampling
 from keras_ser.splits import Split
 from tests.training import tiny
@@ -29,7 +30,7 @@ def test_seconds_of_a_run(data, monkeypatch):
     monkeypatch.setattr(estimate, "cores", lambda: 2)
     recipe = tiny.SINGLE.change({"frontend.hop": 10, "frontend.sample_rate": 100, "frontend.window": 10})
     job = Job("single", recipe.protocols[0], Split("speakers", 0, ("u0", "u2", "u3"), (), ("u1",)), 0)
-    speed = 2 * estimate.SPEEDS["conv"]
+    speed = 2 * aspmtl.speed(recipe.config)
     whole = estimate.expected_seconds(recipe.replace(epochs=10), data, job)
     assert whole == pytest.approx(estimate.START + 10 * (1 + 3 + 4) / speed)
     crop = recipe.replace(sampling=Sampling("crop", frames=20), epochs=10)

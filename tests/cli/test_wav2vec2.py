@@ -14,6 +14,7 @@ import pytest
 from keras_ser.cli import main
 from keras_ser.models.wav2vec2 import load, weights_hash
 from tests.models.wav2vec2.reference import STORED, padded, waveforms
+from tests.test_cli import mistake as refused
 
 ROOT = Path(__file__).parents[2]
 
@@ -73,13 +74,7 @@ def test_converted_model_loads_in_another_process_that_imports_the_package(tmp_p
 
 
 def mistake(capsys, *arguments) -> str:
-    capsys.readouterr()
-    assert main(["wav2vec2", *map(str, arguments)]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    assert captured.err.count("\n") == 1
-    assert captured.err.startswith("keras-ser: error: ")
-    return captured.err
+    return refused(capsys, main(["wav2vec2", *map(str, arguments)]))
 
 
 def test_mistakes_are_one_line(tmp_path, capsys):

@@ -1,7 +1,6 @@
 """The contract of `keras_ser.models.paper`, for one small recipe of each network of MODELS (`tests.models.papers`)."""
 
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -198,10 +197,9 @@ def test_it_begins_with_all_weights_of_its_run(made, tmp_path):
 
 
 @pytest.mark.slow
-def test_contributions_of_all_frames_sum_to_the_difference_of_the_outputs(made, tmp_path):
+def test_contributions_of_all_frames_sum_to_the_difference_of_the_outputs(made):
     """Completeness of integrated gradients, against the whole model's own answer; padding contributes nothing."""
-    run = SimpleNamespace(kind="network", recipe=made.recipe, folder=tmp_path, model=lambda: made.whole)
-    attributor = Attributor(run)
+    attributor = Attributor(made.recipe, made.whole)
     clip = made.waveform[0, : made.length[0]]
     found = attributor(clip)
     answers = run_model(made.whole, clip[None], made.length[:1])

@@ -1,5 +1,6 @@
 """Several runs as one graph: the mean of their probabilities."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import keras
@@ -74,13 +75,11 @@ def test_an_export_of_no_run_is_refused(given, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
-def test_runs_of_other_questions_are_refused(two, tmp_path):
+def test_runs_of_other_questions_are_refused(two):
     with pytest.raises(UserError, match="each run must be given once"):
         check_together([two[0], two[0]])
     emotion = tiny.EMOTION.labels[::-1]
     other = runs.SHARED_PRIVATE.override("tasks.emotion.labels", list(emotion))
-    import dataclasses
-
     for recipe, words in (
         (other, "the same classes of 'emotion'. Received: anger, neutral, sadness in"),
         (runs.SHARED_PRIVATE.replace(tasks=(tiny.EMOTION,), config=tiny.SINGLE.config), "the same tasks"),

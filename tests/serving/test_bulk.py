@@ -55,7 +55,7 @@ def expected(files):
 
 
 @pytest.mark.parametrize("shards", [1, 4])
-def test_shards_together_are_every_file_once(files, tmp_path, capsys, shards):
+def test_shards_together_are_every_file_once(files, tmp_path, shards):
     out = tmp_path / "out"
     codes = [
         main(["predict", "M", str(files), "--out", str(out), "--shards", f"{k + 1}/{shards}"]) for k in range(shards)
@@ -104,7 +104,7 @@ def test_progress_counts_the_rows_that_come_back(files, tmp_path, monkeypatch):
             seen.append("taken")
 
     monkeypatch.setattr(bulk, "track", track)
-    bulk.predict_bulk("M", every, tmp_path / "out", rows=contextlib.nullcontext(late), progress=True)
+    bulk.predict_bulk("M", every, tmp_path / "out", rows=contextlib.nullcontext(late), verbose=True)
     assert seen == ["row", "taken"] * len(every)
 
 

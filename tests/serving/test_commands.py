@@ -37,7 +37,7 @@ def files(tmp_path, rng):
 @pytest.fixture
 def predict(files, monkeypatch, capsys):
     """(options of `predict` with the stand-in model on the files, exit code) -> lines of output and of errors."""
-    monkeypatch.setattr(Predictor, "load", lambda path: standin.predictor(calls=None))
+    monkeypatch.setattr(Predictor, "load", lambda path: standin.predictor())
 
     def run(*options, code: int = 0, paths=(files,)) -> tuple[list[str], list[str]]:
         assert main(["predict", "MODEL", *map(str, (*paths, *options))]) == code
@@ -300,7 +300,8 @@ def test_experiment_of_several_runs_lists_them(served, tmp_path, capsys):
     assert not (tmp_path / "out").exists()
 
 
-def test_export_of_another_version_is_one_line(predict, files, monkeypatch):
+@pytest.mark.filterwarnings("default::keras_ser.serving.ExportVersionWarning")
+def test_export_of_another_version_is_one_line(predict, monkeypatch):
     def load(path):
         warnings.warn("exported by keras_ser 0.0.1.", ExportVersionWarning, stacklevel=2)
         return standin.predictor()

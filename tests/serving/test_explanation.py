@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -12,10 +13,12 @@ import pytest
 import soundfile
 
 from keras_ser.cli import main
+from keras_ser.layers import FeatureAttention
 from keras_ser.models.attention_dnn import Config
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling
 from keras_ser.serving.attribution import Attribution, TaskAttribution
-from keras_ser.serving.explanation import Explainer, explain, shared_out
+from keras_ser.serving.explanation import explain
+from keras_ser.serving.feature_attention import AttentionExplainer, attends, shared_out
 from keras_ser.serving.integrated_gradients import Attributor
 from keras_ser.tasks import Task
 from tests.serving import runs
@@ -47,8 +50,9 @@ def waveform():
 
 
 def test_answers_are_the_models(run, waveform):
-    found = Explainer(run)(waveform)
-    whole = run.model()({"waveform": waveform[None], "length": np.array([len(waveform)])}, training=False)
+    model = run.model()
+    found = AttentionExplainer(RECIPE, model)(waveform)
+    whole = model({"waveform": waveform[None], "length": np.array([len(waveform)])}, training=False)
     for told in found.tasks[:2]:
         answer = np.asarray(whole[told.task][0])
         labels = next(task.labels for task in RECIPE.tasks if task.name == told.task)
@@ -58,7 +62,7 @@ def test_answers_are_the_models(run, waveform):
 
 
 def test_attention_sums_to_one_and_contributions_to_the_difference(run, waveform):
-    explainer = Explainer(run)
+    explainer = AttentionExplainer(RECIPE, run.model())
     names = explainer.features
     assert len(names) == 70 and names[:2] == ("mean zero_crossing_rate", "mean energy")
     assert names[34] == "variance zero_crossing_rate" and names[68:] == ("mean energy", "variance energy")
@@ -119,7 +123,7 @@ def test_explanations_name_the_problems_of_the_audio_and_any_file(kind, run, tmp
         values = {"log_mel": np.ones((3, 2))}
         made = Attribution(Path(), (TaskAttribution("t", "a", 0.5, 6.0, values),), values, {"log_mel": np.arange(3.0)})
         monkeypatch.setattr(
-            "keras_ser.serving.explanation.Explainer", lambda run: lambda x, path: replace(made, path=path)
+            "keras_ser.serving.explanation.AttentionExplainer", lambda *_: lambda x, path: replace(made, path=path)
         )
     loud = np.clip(8 * np.sin(np.arange(RATE) / 9), -1, 1)
     path = Path(os.fsdecode(os.fsencode(tmp_path) + b"/n\xff.wav"))
@@ -137,22 +141,30 @@ def test_explanations_name_the_problems_of_the_audio_and_any_file(kind, run, tmp
     assert "problems" not in explain(run, tmp_path / "good.wav").to_dict()
 
 
-def test_model_without_attention_is_refused(served):
-    with pytest.raises(ValueError, match="no attention over features"):
-        Explainer(served.run)
+@pytest.mark.parametrize("kind", ["no attention", "segments"])
+def test_networks_without_attention_over_whole_clips_are_explained_over_time(kind, run, waveform, tmp_path):
+    soundfile.write(tmp_path / "a.wav", waveform, RATE, subtype="FLOAT")
+    if kind == "segments":
+        run = dataclasses.replace(run, recipe=RECIPE.replace(sampling=Sampling(seconds=0.5, balance=False)))
+    else:
+        run = runs.write(RECIPE.change({"config.attention": None}), tmp_path / "run", seed=5)
+    found = explain(run, tmp_path / "a.wav")
+    assert isinstance(found, Attribution)
+    for told in found.tasks:
+        assert told.total == pytest.approx(told.difference, rel=0.02, abs=5e-3)
 
 
-def test_model_of_stretches_is_refused(run):
-    stretched = run.recipe.replace(sampling=Sampling(seconds=0.5, balance=False))
-    with pytest.raises(ValueError, match="only whole clips can be explained: train without sampling.seconds"):
-        Explainer(dataclasses.replace(run, recipe=stretched))
+def test_attention_of_a_network_of_another_form_is_not_what_is_explained():
+    x = keras.Input((4,))
+    network = keras.Model(x, FeatureAttention(name="attention_emotion")(keras.layers.Dense(3)(x)))
+    whole = SimpleNamespace(get_layer=lambda name: SimpleNamespace(layers=[network]))
+    assert not attends(RECIPE.replace(tasks=(tiny.EMOTION,)), whole)
 
 
 def test_baseline_has_no_gradients_to_explain(tmp_path, run):
-    """Pipelines of scikit-learn are refused, by the command and by the class."""
     (tmp_path / "model.skops").touch()
     with pytest.raises(ValueError, match="is a baseline .* which has no gradients: give the run of a network"):
-        Attributor(dataclasses.replace(run, folder=tmp_path))
+        explain(dataclasses.replace(run, folder=tmp_path), tmp_path / "a.wav")
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,7 @@ def test_predict_says_what_is_wrong_with_an_input(inputs, rate, words):
     assert "\n" not in str(caught.value)
 
 
-def test_mean_predictor_averages_probabilities_and_values(rng):
+def test_mean_predictor_averages_probabilities_and_values():
     def constant(p, value, flag):
         def score(waveform, lengths):
             n = len(waveform)

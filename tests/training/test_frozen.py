@@ -207,7 +207,7 @@ def test_computed_once_for_all_epochs_and_seeds_and_part_of_the_saved_model(form
     for a, b in zip(whole.get_layer("extractor").get_layer("wav2vec2").weights, layer.weights, strict=True):
         np.testing.assert_array_equal(a, b)
     # frames of 320 samples, with 0 as the baseline of an explanation
-    explain = Attributor(run)
+    explain = Attributor(run.recipe, whole)
     found = explain(rng.normal(size=2 * STRETCH).astype("float32"))
     assert explain.joined == {"raw.waveform": 2.0} and "0 (raw.waveform)" in found.against
     np.testing.assert_allclose(np.diff(found.times["raw.waveform"])[:3], 320 / 16000)

@@ -110,7 +110,7 @@ def test_hopeless_trials_are_stopped_early_and_the_best_is_the_unpruned_one(foun
 
 
 @pytest.mark.slow
-def test_an_interrupted_trial_is_judged_by_the_epochs_before_too(found, tmp_path, monkeypatch):
+def test_an_interrupted_trial_is_judged_by_the_epochs_before_too(found, tmp_path):
     """Killed between an epoch's end and the judgement: the next call ends the trial there, or one epoch later."""
     first = found()
     for note in (tmp_path / "found").rglob(STOPPED):
@@ -133,7 +133,7 @@ def test_a_run_that_no_bar_holds_goes_on_and_was_never_stopped(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_stopped_trial_cannot_be_the_best_by_its_early_score(found, monkeypatch):
+def test_a_stopped_trial_cannot_be_the_best_by_its_early_score(found):
     """One that is ahead at its end, as a mean of another number of runs may be."""
     made = found()
     number = next(t.number for t in made.trials.values() if t.stopped)

@@ -55,13 +55,20 @@ def fitted(monkeypatch):
     return seen
 
 
-def test_finds_the_best_and_reports_it(fitted, data, tmp_path):
+@pytest.fixture
+def search(fitted, data, tmp_path):
+    """(space, options) -> what a search finds in tmp_path/found."""
+
+    def run(space, folder="found", recipe=tiny.TRAINED, **options):
+        return module.search(recipe, data, space, tmp_path / folder, **options)
+
+    return run
+
+
+def test_finds_the_best_and_reports_it(search, fitted, data, tmp_path):
     told = []
-    found = module.search(
-        tiny.TRAINED,
-        data,
+    found = search(
         [BETA, UNITS],
-        tmp_path / "found",
         trials=15,
         method="random",
         folds=(0, 2),
@@ -105,16 +112,16 @@ def test_finds_the_best_and_reports_it(fitted, data, tmp_path):
     assert (tmp_path / "found/tuning.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_diverged_trials_are_reported_and_never_best(fitted, data, tmp_path):
+def test_diverged_trials_are_reported_and_never_best(search, tmp_path):
     space = [parse("config.beta=0.1,6,7,0.9")]
-    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=9, method="grid")
+    found = search(space, trials=9, method="grid")
     table = pd.read_csv(tmp_path / "found/trials.csv")
     assert sorted(table["config.beta"][1:]) == [0.1, 0.9, 6, 7] and table["failed"].notna().sum() == 2
     assert found.best.config.beta == 0.9
     assert "2 of 5 trials have no score, the first since the loss is nan" in (tmp_path / "found/tuning.md").read_text()
 
 
-def test_search_whose_trials_all_diverge_is_an_error(fitted, data, tmp_path, capsys):
+def test_search_whose_trials_all_diverge_is_an_error(search, capsys):
     """Callbacks print to both streams; KerasTuner's own tables and tracebacks go nowhere."""
 
     def on_trial(number, trials):
@@ -123,14 +130,14 @@ def test_search_whose_trials_all_diverge_is_an_error(fitted, data, tmp_path, cap
 
     recipe, options = tiny.TRAINED.override("config.beta", 8.0), {"method": "grid", "on_trial": on_trial}
     with pytest.raises(RunError, match="every trial in .* failed: the loss is nan"):
-        module.search(recipe, data, [parse("config.beta=6,7")], tmp_path / "found", **options)
+        search([parse("config.beta=6,7")], recipe=recipe, **options)
     said = capsys.readouterr()
     assert said.out.split("\n") == ["trial 0", "trial 1", "trial 2", ""]
     assert said.err.split("\n") == ["note 0", "note 1", "note 2", ""]
 
 
 @pytest.mark.slow
-def test_trials_that_failed_for_another_reason_are_repeated(fitted, data, tmp_path, monkeypatch):
+def test_trials_that_failed_for_another_reason_are_repeated(search, fitted, tmp_path, monkeypatch):
     plain, fails = (
         runs.fit,
         {0.1: RunError("the folder is damaged."), 0.2: MemoryError("9 GiB"), 0.3: DivergenceError("nan.")},
@@ -143,7 +150,7 @@ def test_trials_that_failed_for_another_reason_are_repeated(fitted, data, tmp_pa
 
     monkeypatch.setattr(runs, "fit", fit)
     space, options = [parse("config.beta=0.1,0.2,0.3,0.4")], {"method": "grid", "trials": 4}
-    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", **options)
+    found = search(space, **options)
     failed = {
         float(trial.values["config.beta"]): (trial.failed, trial.again)
         for trial in found.trials.values()
@@ -155,19 +162,19 @@ def test_trials_that_failed_for_another_reason_are_repeated(fitted, data, tmp_pa
     assert "3 of 5 trials have no score" in text and "retries 2 of them: trial 1: the folder is damaged." in text
     fails.clear()
     fitted.clear()
-    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", **options)
+    found = search(space, **options)
     assert [float(trial.values["config.beta"]) for trial in found.trials.values() if trial.failed] == [0.3]
     assert {recipe.config.beta for recipe, *_, new in fitted if new} == {0.1, 0.2}
 
 
 @pytest.mark.slow
-def test_more_trials_train_nothing_twice(fitted, data, tmp_path, capsys):
+def test_more_trials_train_nothing_twice(search, fitted, tmp_path, capsys):
     space, options = [parse("config.beta=0.1,6,0.2,8,0.3,7,0.4,9,0.6")], {"method": "random"}
-    first = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=4, **options)
+    first = search(space, trials=4, **options)
     assert "the loss is nan in epoch 1." in [trial.failed for trial in first.trials.values()]
     known = dict(first.trials)
     fitted.clear()
-    more = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=7, **options)
+    more = search(space, trials=7, **options)
     assert sorted(more.trials) == list(range(8))
     assert {number: more.trials[number] for number in known} == known
     assert sum(new for *_, new in fitted) == 3
@@ -175,7 +182,7 @@ def test_more_trials_train_nothing_twice(fitted, data, tmp_path, capsys):
         float(t.values["config.beta"]) for t in known.values() if t.failed
     }
     # fewer trials than it holds lose none
-    assert len(module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=2, **options).trials) == 8
+    assert len(search(space, trials=2, **options).trials) == 8
     assert len(pd.read_csv(tmp_path / "found/trials.csv")) == 8
     said = capsys.readouterr()
     assert said.out == "" and "Traceback" not in said.err
@@ -183,7 +190,7 @@ def test_more_trials_train_nothing_twice(fitted, data, tmp_path, capsys):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", module.METHODS)
-def test_killed_search_continues(method, fitted, data, tmp_path, monkeypatch):
+def test_killed_search_continues(method, search, fitted, tmp_path, monkeypatch):
     plain, calls = runs.fit, []
 
     def killed(*args, **options):
@@ -195,47 +202,47 @@ def test_killed_search_continues(method, fitted, data, tmp_path, monkeypatch):
     monkeypatch.setattr(runs, "fit", killed)
     space = [parse("config.beta=0.1,0.2,0.3,0.4,0.6")]
     with pytest.raises(KeyboardInterrupt):
-        module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=5, method=method)
+        search(space, trials=5, method=method)
     assert len(pd.read_csv(tmp_path / "found/trials.csv")) == 3
-    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=5, method=method)
+    found = search(space, trials=5, method=method)
     assert sorted(found.trials) == list(range(6))
     assert sum(new for *_, new in fitted) == 6
     assert {trial.values["config.beta"] for trial in found.trials.values() if trial.number} == set(space[0].values)
 
 
 @pytest.mark.slow
-def test_incompatible_values_are_failed_trials(fitted, data, tmp_path):
+def test_incompatible_values_are_failed_trials(search):
     """A window of 400 samples and a Fourier transform of 256; each of them goes with another value of the space."""
     space = [parse("frontend.window=200,400"), parse("frontend.fft=256,512")]
-    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=4, method="grid")
+    found = search(space, trials=4, method="grid")
     failed = [trial for trial in found.trials.values() if trial.failed]
     assert [trial.values for trial in failed] == [{"frontend.window": "400", "frontend.fft": "256"}]
     assert "`fft` must be at least `window`" in failed[0].failed
     assert len(found.ranked) == 3 and found.repeats == 1
-    again = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=4, method="grid")
+    again = search(space, trials=4, method="grid")
     assert again.trials == found.trials
     with pytest.raises(ValueError, match="--space|`fft` must be at least `window`"):
-        module.search(tiny.TRAINED, data, space[1:], tmp_path / "other", trials=2, method="grid")
+        search(space[1:], "other", trials=2, method="grid")
 
 
-def test_repeated_settings_are_one_trial(fitted, data, tmp_path):
+def test_repeated_settings_are_one_trial(search, tmp_path):
     space = [parse("config.beta=0.1,0.5,2")]
-    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=9)
+    found = search(space, trials=9)
     assert len(found.trials) == 3 and found.repeats == 7  # 0.5 is the recipe's own
     assert "proposed a setting again 7 times" in (tmp_path / "found/tuning.md").read_text()
 
 
 @pytest.mark.slow
-def test_grid_takes_choices_and_all_settings(fitted, data, tmp_path):
+def test_grid_takes_choices_and_all_settings(search):
     space = [parse("config.beta=0.1,0.2,0.3"), parse("config.units=2,3")]
     with pytest.raises(ValueError, match="has 6 settings, more than 5 trials"):
-        module.search(tiny.TRAINED, data, space, tmp_path / "found", trials=5, method="grid")
+        search(space, trials=5, method="grid")
     with pytest.raises(ValueError, match="takes choices only"):
-        module.search(tiny.TRAINED, data, [BETA], tmp_path / "found", trials=5, method="grid")
-    assert len(module.search(tiny.TRAINED, data, space, tmp_path / "found", method="grid").trials) == 7
+        search([BETA], trials=5, method="grid")
+    assert len(search(space, method="grid").trials) == 7
 
 
-def test_faults_of_ours_end_the_search(fitted, data, tmp_path, monkeypatch):
+def test_faults_of_ours_end_the_search(search, monkeypatch):
     plain = runs.fit
 
     def broken(recipe, *args, **options):
@@ -245,44 +252,44 @@ def test_faults_of_ours_end_the_search(fitted, data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(runs, "fit", broken)
     with pytest.raises(OSError, match="^no such thing$"):
-        module.search(tiny.TRAINED, data, [UNITS], tmp_path / "found", trials=3)
+        search([UNITS], trials=3)
 
 
-def test_folder_of_another_search_and_damaged_records_are_refused(fitted, data, tmp_path):
+def test_folder_of_another_search_and_damaged_records_are_refused(search, tmp_path):
     folder, options = tmp_path / "found", {"trials": 1}
-    module.search(tiny.TRAINED, data, [BETA], folder, **options)
+    search([BETA], **options)
     with pytest.raises(RunError, match=r"another search \(other space\)"):
-        module.search(tiny.TRAINED, data, [UNITS], folder, **options)
+        search([UNITS], **options)
     with pytest.raises(RunError, match=r"other recipe, runs, method"):
         recipe = tiny.TRAINED.replace(epochs=9)
-        module.search(recipe, data, [BETA], folder, folds=(1,), method="random", **options)
+        search([BETA], recipe=recipe, folds=(1,), method="random", **options)
     (tmp_path / "full").mkdir()
     (tmp_path / "full/file").touch()
     with pytest.raises(RunError, match="holds no search"):
-        module.search(tiny.TRAINED, data, [BETA], tmp_path / "full", **options)
+        search([BETA], "full", **options)
     for damage in ("{", "[1]", '[{"number": 1}]', '[{"scores": [], "epochs": [], "colour": 1}]'):
         (folder / "trials.json").write_text(damage)
         with pytest.raises(RunError, match="trials.json is damaged"):
-            module.search(tiny.TRAINED, data, [BETA], folder, **options)
+            search([BETA], **options)
     (folder / "trials.json").unlink()
     whole = (folder / "search.json").read_text()
     for ahead in (None, 0, "2", True):
         (folder / "search.json").write_text(json.dumps({**json.loads(whole), "ahead": ahead}))
         with pytest.raises(RunError, match="search.json is damaged: `ahead` must be a whole number of 1 or more"):
-            module.search(tiny.TRAINED, data, [BETA], folder, **options)
+            search([BETA], **options)
     (folder / "search.json").write_text("[]")
     with pytest.raises(RunError, match="does not say which search it holds"):
-        module.search(tiny.TRAINED, data, [BETA], folder, **options)
+        search([BETA], **options)
 
 
-def test_what_further_seeds_show_stays_until_another_setting_is_the_best(fitted, data, tmp_path):
+def test_what_further_seeds_show_stays_until_another_setting_is_the_best(search, tmp_path):
     """The stand-in scores 0.001 more with each seed; the seeds after those of the recipe are taken."""
     folder, told = tmp_path / "found", []
     space, first = [parse("config.beta=0.1,1")], max(tiny.TRAINED.seeds) + 1
     options = {"method": "grid", "on_job": lambda number, jobs, job: told.append((number, jobs, job.seed))}
-    module.search(tiny.TRAINED, data, space, folder, confirm=2, **options)
+    search(space, confirm=2, **options)
     assert told[-4:] == [(i + 1, 4, first + i % 2) for i in range(4)]
-    again = module.search(tiny.TRAINED, data, space, folder, **options)
+    again = search(space, **options)
     seeds = 0.24 + 0.001 * np.array([first, first + 1])  # 32 units instead of 6 cost 0.26
     np.testing.assert_allclose(again.confirmed["best"], seeds)
     np.testing.assert_allclose(again.confirmed["baseline"], seeds - 0.1 * np.log10(0.5) ** 2)
@@ -293,8 +300,8 @@ def test_what_further_seeds_show_stays_until_another_setting_is_the_best(fitted,
     assert "--confirm 5 trains it" in (folder / "tuning.md").read_text()
 
 
-def test_an_unchanged_recipe_that_is_the_best_is_confirmed_once(fitted, data, tmp_path):
-    found = module.search(tiny.TRAINED, data, [parse("config.beta=0.01,10")], tmp_path / "found", trials=1, confirm=3)
+def test_an_unchanged_recipe_that_is_the_best_is_confirmed_once(search, fitted, tmp_path):
+    found = search([parse("config.beta=0.01,10")], trials=1, confirm=3)
     assert not found.ranked[0].number and len(fitted) == 2 + 3
     assert found.confirmed["best"] == found.confirmed["baseline"] and len(found.confirmed["best"]) == 3
     first = max(tiny.TRAINED.seeds) + 1  # the stand-in scores 0.001 more with each seed, and 0.5 is the recipe's beta
@@ -303,7 +310,7 @@ def test_an_unchanged_recipe_that_is_the_best_is_confirmed_once(fitted, data, tm
     assert told in (tmp_path / "found/tuning.md").read_text()
 
 
-def test_further_seeds_that_fail_are_named(fitted, data, tmp_path, monkeypatch):
+def test_further_seeds_that_fail_are_named(search, tmp_path, monkeypatch):
     plain, last = runs.fit, max(tiny.TRAINED.seeds) + 2
 
     def fit(recipe, data, split, out, seed, **options):
@@ -313,43 +320,43 @@ def test_further_seeds_that_fail_are_named(fitted, data, tmp_path, monkeypatch):
 
     monkeypatch.setattr(runs, "fit", fit)
     space, options = [parse("config.beta=1,2")], {"method": "grid", "confirm": 2}
-    found = module.search(tiny.TRAINED, data, space, tmp_path / "found", **options)
+    found = search(space, **options)
     reasons = [f"{name}, speakers/fold-00-seed-{last}: the folder is damaged." for name in ("best", "baseline")]
     assert found.unconfirmed == dict.fromkeys(reasons, True)
     assert (
         f"2 runs with further seeds have no score: {', '.join(reasons)}" in (tmp_path / "found/tuning.md").read_text()
     )
-    assert module.search(tiny.TRAINED, data, space, tmp_path / "found", method="grid").unconfirmed == found.unconfirmed
+    assert search(space, method="grid").unconfirmed == found.unconfirmed
     monkeypatch.setattr(runs, "fit", plain)
-    assert not module.search(tiny.TRAINED, data, space, tmp_path / "found", **options).unconfirmed
+    assert not search(space, **options).unconfirmed
 
 
-def test_what_cannot_be_searched_is_refused(data, tmp_path):
+def test_what_cannot_be_searched_is_refused(search, tmp_path):
     blind = tiny.TRAINED.override("protocols.speakers.validation", 0)
     with pytest.raises(ValueError, match="speakers, fold 0 has none"):
-        module.search(blind, data, [BETA], tmp_path / "found")
+        search([BETA], recipe=blind)
     with pytest.raises(ValueError, match="`method` must be one of bayesian, random, grid"):
-        module.search(tiny.TRAINED, data, [BETA], tmp_path / "found", method="evolution")
+        search([BETA], method="evolution")
     with pytest.raises(ValueError, match="`seeds` must be from 1 to the recipe's number of seeds, 1. Received: 2"):
-        module.search(tiny.TRAINED.replace(seeds=(0,)), data, [BETA], tmp_path / "found", seeds=2)
+        search([BETA], recipe=tiny.TRAINED.replace(seeds=(0,)), seeds=2)
     assert not (tmp_path / "found").exists()
 
 
-def test_second_search_in_a_folder_is_refused(fitted, data, tmp_path):
+def test_second_search_in_a_folder_is_refused(search, tmp_path):
     """Another search's claim does not overwrite that of the search at work."""
     folder, claims = tmp_path / "found", []
 
     def meanwhile(number, trials):
         claims.append((folder / "search.json").read_text())
         with pytest.raises(RunError, match="another process is searching in"):
-            module.search(tiny.TRAINED, data, [UNITS], folder, trials=1)
+            search([UNITS], trials=1)
 
-    module.search(tiny.TRAINED, data, [BETA], folder, trials=1, on_trial=meanwhile)
+    search([BETA], trials=1, on_trial=meanwhile)
     assert set(claims) == {(folder / "search.json").read_text()}
 
 
 @pytest.mark.slow
-def test_trials_under_way_wait_for_the_one_that_many_places_before(fitted, data, tmp_path):
+def test_trials_under_way_wait_for_the_one_that_many_places_before(search, fitted, tmp_path):
     """With three under way, a proposal knows all scores but the last two; a search that goes on keeps that number."""
     folder, heard = tmp_path / "found", []
     plain = Proposals.ask
@@ -361,14 +368,14 @@ def test_trials_under_way_wait_for_the_one_that_many_places_before(fitted, data,
     options = {"method": "bayesian", "on_trial": lambda *_: None}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Proposals, "ask", ask)
-        first = module.search(tiny.TRAINED, data, [BETA, UNITS], folder, trials=8, ahead=3, **options)
+        first = search([BETA, UNITS], trials=8, ahead=3, **options)
     for known in (known for known in heard if len(known) < 8):  # later ones are answered that there is no more
         assert known[-2:] == ["RUNNING"] * len(known[-2:]) and set(known[:-2]) <= {"COMPLETED", "FAILED"}
     assert len(first.trials) == 9
     assert "3 trials ran at the same time" in (folder / "tuning.md").read_text()
     trained = len(fitted)
-    again = module.search(tiny.TRAINED, data, [BETA, UNITS], folder, trials=8, ahead=1, **options)
+    again = search([BETA, UNITS], trials=8, ahead=1, **options)
     assert again.trials == first.trials and again.ahead == 3
     assert not any(new for *_, new in fitted[trained:])
-    one = module.search(tiny.TRAINED, data, [BETA, UNITS], tmp_path / "one", trials=8, **options)
+    one = search([BETA, UNITS], "one", trials=8, **options)
     assert one.ahead == 1 and one.trials[1] == first.trials[1] and one.trials[8] != first.trials[8]
