@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.evaluation.learning import run_learning, together
+from keras_ser.evaluation.training_segments import class_counts, unbalanced
 from keras_ser.experiment.failures import check_any, left_out
 from keras_ser.experiment.planning import jobs, unit
 from keras_ser.experiment.stored import finished, run_predictions
@@ -38,13 +39,14 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
     done = [job for job in every if finished(folder, job)]
     missing = left_out(folder, every, {job.folder for job in done})
     check_any(folder, every, done)
-    tables, histories, adversaries, learned, made_by = [], {}, [], [], []
+    tables, histories, adversaries, learned, made_by, counted = [], {}, [], [], [], []
     for job in done:
         tables.append(run_predictions(folder, job, data))
         run = Run.load(folder / job.folder)
         learned.append(run_learning(run.recipe, run.about, job.protocol.name, job.split.fold, job.seed))
         made_by += [run.made] if run.made else []
         histories[job.protocol.name, job.split.fold, job.seed] = pd.DataFrame(run.history)
+        counted += [(job.protocol.name, run.about["class counts"])] if run.about.get("class counts") else []
         best = run.history[run.about["best_epoch"] - 1]
         for name, prior in run.about.get("priors", {}).items():
             row = {"output": name, "protocol": job.protocol.name, "prior": prior}
@@ -63,10 +65,12 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
             followed.setdefault(name, {})[f"fold {fold}, seed {seed}"] = history
     if followed:
         extra["Diagnostics of training, mean over runs"] = _diagnosed(followed, watched)
+    if counted:
+        extra[f"Training segments per class of {recipe.tasks[0].name}, mean over runs"] = class_counts(counted)
     shown = {job.protocol.name: job for job in reversed(done)}
     pictured = [picture for job in shown.values() for picture in run_views(Run.load(folder / job.folder), data)]
     predictions = pd.concat(tables, ignore_index=True)
-    told = notes(recipe, data, None)
+    told = notes(recipe, data, None) + (unbalanced(counted) if recipe.sampling.balance else [])
     for name, flag in model_flags().items():
         count = (predictions[name].astype(str) == "True").sum() if name in predictions else 0
         if count:

@@ -29,6 +29,18 @@ class Examples:
     def total(self) -> int:
         return int(self.counts.sum())
 
+    def per_class(self, values: np.ndarray, weights: np.ndarray, classes: int) -> np.ndarray:
+        """Count the labelled clips and their examples in each class, int64 (2, classes).
+
+        Args:
+            values, weights: class of each utterance of the corpus, and 0 where it has no label.
+            classes: number of classes.
+        """
+        labelled = weights[self.index] > 0
+        of_class = values[self.index[labelled]]
+        counts = np.ones(len(of_class)), self.counts[labelled]
+        return np.stack([np.bincount(of_class, n, classes) for n in counts]).astype("int64")
+
     @property
     def dealt(self) -> bool:
         """True if examples instead of clips are dealt to the epochs, because the shuffle would not choose them uniformly.

@@ -60,6 +60,7 @@ class TrainingData:
     Attributes:
         statistics: feature -> `Statistics` of the training frames.
         steps: number of batches in each epoch.
+        examples: `Examples` of each stream.
         left: bytes of the limit that are still available for features.
     """
 
@@ -89,14 +90,13 @@ class TrainingData:
             self.longest = min(sampling.frames, self.longest)
         self.shuffle_bytes = memory_limit // 3 // len(self.sources)
         self.left = max(0, memory_limit - memory_limit // 3 - sum(source.noise_bytes for source in self.sources))
-        # for each stream: its features, if they are kept, and its examples
         self._kept: list[FeatureStore | None] = []
-        self._examples: list[Examples] = []
+        self.examples: list[Examples] = []
         self.statistics = {name: Statistics() for name in self.names}
         self.steps = 0
         self._first_pass()
         if weighted:
-            pairs = zip(self.sources, self._examples, strict=True)
+            pairs = zip(self.sources, self.examples, strict=True)
             self.sources = tuple(source.weighted(weighted, each.index, each.counts) for source, each in pairs)
 
     def _first_pass(self) -> None:
@@ -154,7 +154,7 @@ class TrainingData:
                     *(source.name, cut, len(valid), self.longest, sum(self.sizes)),
                 )
             counts, frames = np.ones(len(valid), int), np.minimum(frames, self.longest)
-        number = len(self._examples)
+        number = len(self.examples)
         # the last batch is at least half full (rounding up): statistics of batch normalisation over one example mean nothing
         self.steps = self.steps or max(1, int(counts.sum() / self.sizes[number] + 0.5))
         # the largest number of examples that fit in any case
@@ -162,7 +162,7 @@ class TrainingData:
         buffer = SHUFFLE_EXAMPLES if fit >= min(len(frames), SHUFFLE_EXAMPLES) else max(1, fit)
         wanted = self.steps * self.sizes[number]
         turns = max(1, len(index) // wanted) if s.kind != "segments" else 1
-        self._examples.append(Examples(index, counts, wanted, turns, buffer))
+        self.examples.append(Examples(index, counts, wanted, turns, buffer))
 
     def _rules(self, source: Source) -> np.ndarray:
         usual = np.zeros(1 + int(max(source.indices)), "int32")
@@ -210,7 +210,7 @@ class TrainingData:
 
     def _draw(self, k: int, epoch: int) -> Draw:
         """Choose a stream's clips and examples for an epoch, and draw its random numbers."""
-        source, examples = self.sources[k], self._examples[k]
+        source, examples = self.sources[k], self.examples[k]
         if examples.dealt:
             numbers = examples.of_epoch(epoch, [self.seed, source.number, _DEAL])
             order, dealt = np.unique(examples.clip_of(numbers)), examples.of_clips(numbers)
@@ -248,7 +248,7 @@ class TrainingData:
             return x, extra
 
         table = tf.constant(self._rules(source), tf.int32)
-        part = self._examples[k].taken(draw.ends, draw.parts) if self._examples[k].dealt else None
+        part = self.examples[k].taken(draw.ends, draw.parts) if self.examples[k].dealt else None
 
         def segments(x, extra):
             valid = tf.shape(x[self.names[0]])[0]
@@ -268,7 +268,7 @@ class TrainingData:
         dataset = dataset.flat_map(segments) if s.kind == "segments" else dataset.map(with_masks)
         # stretches are already read in random order, and their features take much more memory than their samples
         if not self.samples or s.kind == "segments":
-            dataset = dataset.shuffle(self._examples[k].buffer, seed=draw.vary[0], reshuffle_each_iteration=False)
+            dataset = dataset.shuffle(self.examples[k].buffer, seed=draw.vary[0], reshuffle_each_iteration=False)
         return dataset.map(target)
 
     def _targets(self, source: Source) -> Callable:

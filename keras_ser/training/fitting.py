@@ -5,6 +5,7 @@ import functools
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -184,6 +185,7 @@ def _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, ini
         )
         about |= {"initial": recipe.initial, "anew": anew} if initial else {}
         about |= {"priors": priors(network, recipe, sources), "training": judge("train")()}
+        about |= _class_counts(recipe, training)
         write_json(out / "history.json", about, allow_nan=True)
         save_rest(network.model, score, out)
         save_heard(recipe, data, split, out, initial)
@@ -210,6 +212,19 @@ def _training_data(recipe: Recipe, sources, extract, seed: int, computed) -> Tra
         batch_frames=round(TRAINING_SECONDS * settings.sample_rate / settings.hop),
         weighted=recipe.tasks[0].name if recipe.sampling.class_weights else "",
     )
+
+
+def _class_counts(recipe: Recipe, training: TrainingData) -> dict[str, Any]:
+    """Return {"class counts": label -> [clips, segments]} of the main task, over all streams; {} unless segments are cut."""
+    main = recipe.tasks[0]
+    if recipe.sampling.kind != "segments" or not main.labels:
+        return {}
+    found = [
+        examples.per_class(*source.labels[main.name], main.size)
+        for source, examples in zip(training.sources, training.examples, strict=True)
+        if main.name in source.labels
+    ]
+    return {"class counts": dict(zip(main.labels, np.sum(found, axis=0).T.tolist(), strict=True))} if found else {}
 
 
 def _standardise(network: Network, training: TrainingData) -> None:

@@ -133,6 +133,8 @@ def test_weighted_classes_weigh_the_same_however_many_segments_they_have(cache):
     assert counts.max() > 2 * counts.min() > 0
     np.testing.assert_allclose(sums, counts.sum() / 3, rtol=1e-5)
     assert not w["emotion"][[i % 5 == 0 for i, _ in whose(x)]].any()
+    clips = np.bincount([values[i] for i in TRAIN if i % 5], minlength=3)
+    np.testing.assert_array_equal(training.examples[0].per_class(*labels["emotion"], 3), [clips, counts])
 
 
 @pytest.mark.parametrize("balance, size", [(True, 8), pytest.param(False, 7, marks=pytest.mark.slow)])

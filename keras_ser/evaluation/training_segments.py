@@ -1,0 +1,39 @@
+"""How many clips and segments of each class a run is trained on, and whether the data balance made the classes more alike."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+LITTLE = 0.8
+Counted = tuple[str, Mapping[str, Sequence[int]]]  # protocol, label -> (clips, segments)
+
+
+def _means(counted: Iterable[Counted]) -> pd.DataFrame:
+    rows = [
+        {"protocol": protocol, "class": label, "clips": clips, "segments": segments}
+        for protocol, classes in counted
+        for label, (clips, segments) in classes.items()
+    ]
+    return pd.DataFrame(rows).groupby(["protocol", "class"], sort=False, as_index=False).mean()
+
+
+def class_counts(counted: Iterable[Counted]) -> list[dict[str, Any]]:
+    """Return a row for each protocol and class: its clips and segments on the training side, means over runs."""
+    means = _means(counted)
+    share = means["segments"] / means.groupby("protocol")["segments"].transform("sum")
+    return means.assign(**{"% of segments": 100 * share}).to_dict("records")
+
+
+def unbalanced(counted: Iterable[Counted]) -> list[str]:
+    """Return a sentence for each protocol in which the segments of the classes differ nearly as much as their clips, or more."""
+    found = []
+    for protocol, part in _means(counted).groupby("protocol", sort=False) if counted else ():
+        part = part[part["clips"] > 0]
+        clips, segments = (part[column].max() / part[column].min() for column in ("clips", "segments"))
+        if segments > LITTLE * clips:
+            found.append(
+                f"{protocol}: the data balance hardly balances the classes: the largest has {segments:.1f} times the training "
+                f"segments of the smallest, and by clips it is {clips:.1f} (sampling.balance=false trains without it)."
+            )
+    return found
