@@ -24,7 +24,7 @@ METHODS = {
     "subtraction-2": f"the same with beta = {STRONGER:g}: a stronger baseline than the paper's",
     "drop": "model 1: segments classified as noise are silenced (the paper read literally)",
     "mask": "model 1: its estimated ratio mask, resynthesised with the noisy phase",
-    "ideal-mask": "the ideal ratio mask: the upper limit of `mask`, computed from the clean speech",
+    "ideal-mask": "the ideal ratio mask, which `mask` estimates, computed from the clean speech",
 }
 BATCH = 16  # clips
 STRETCH_SECONDS = 30.0
