@@ -1,8 +1,8 @@
 """Model 1 of the ASP-MTL paper as a denoiser: waveform in, waveform of the same length out.
 
 `drop`, as in the paper, silences the segments in which a noise has the highest posterior; `mask` multiplies each bin by the ratio
-mask that the network estimates, and resynthesises the frames with the noisy phase. `ideal` is the upper bound of `mask`: the ratio
-mask computed from the clean speech.
+mask that the network estimates, and resynthesises the frames with the noisy phase. `ideal` multiplies by the mask that this network
+learns to estimate, computed from the clean speech.
 
 All of them need consecutive frames: a model 1 that was trained with `frontend.endpoint=False` and `frontend.seconds=0`.
 """
