@@ -48,6 +48,7 @@ DIFFERENCES = [
     ("multilevel_emodb-mf-mtl-cr", "multilevel_emodb-ser", EMODB, "uar"),
     ("multilevel_emodb-mtl", "multilevel_emodb-ser", EMODB, "uar"),
     ("multilevel_emodb-mf", "multilevel_emodb-ser", EMODB, "uar"),
+    ("multilevel_emodb-cr", "multilevel_emodb-ser", EMODB, "uar"),
     *((f"jax_emodb-{name}", f"trained_emodb-{name}", EMODB, "uar") for name in ("single-task", "aspmtl")),
     *(
         (f"aspmtl_ablation-{a}", f"aspmtl_ablation-{b}", "folds-of-speakers", "uar")
