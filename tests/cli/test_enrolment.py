@@ -49,7 +49,8 @@ def test_speakers_who_cannot_be_enrolled_are_refused_before_decoding(people, ref
     said = refused(people(ann=30, bob=6))
     assert "by 20 utterances needs two speakers or more, each with 21 clips at least" in said
     assert "2 speakers not seen in training, 1 of them with fewer: bob. Enrol by 5 or fewer (--enrol 5)." in said
-    assert "Received: 1 speaker not seen" in refused(people(ann=30))
+    said = refused(people(ann=30))
+    assert "Received: 1 speaker not seen" in said and "add one: a second --corpus-root NAME=DIR" in said
     assert "Enrol by 5 or fewer" in refused(people("who", ann=30, bob=6), "--columns=speaker=who")
     assert "needs the speaker of every clip. Received: 36 of 36 without" in refused(people("who", ann=30, bob=6))
     assert "--enrol is for the speakers of --verify" in refused("--enrol=5")
