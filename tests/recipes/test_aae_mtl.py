@@ -41,7 +41,7 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name, capsys):
     asked = ["--systems=aae,aae-single,cnn-single", "--protocol=disjoint"] if name == "iemocap" else ["--systems=aae"]
     done = aae(f"aae_{name}", tmp_path / "out", *given, "--aux-speakers=2", *asked)
     assert "underfit" in done.stdout, "one epoch"
-    (experiment,) = (tmp_path / "out").glob(f"aae_{name}-aae-*")
+    (experiment,) = (tmp_path / "out").glob(f"aae_{name}-aae-????????")
     report = (experiment / "report.md").read_text()
     assert (
         "is also trained on librispeech: " in report
@@ -64,7 +64,7 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name, capsys):
         name
     ]
     assert of_others in text and "| aae-gender |" not in text, "systems that were not asked for have no row"
-    (recipe,) = (tmp_path / "out").glob(f"aae_{name}-aae-*/recipe.json")
+    (recipe,) = (tmp_path / "out").glob(f"aae_{name}-aae-????????/recipe.json")
     streams = json.loads(recipe.read_text())["streams"]
     assert [(s["corpus"], s["share"], s["speakers"]) for s in streams] == [(None, 1.0, 0), ("librispeech", 1.0, 2)]
     if name == "iemocap":
@@ -72,7 +72,7 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name, capsys):
         assert len(json.loads(alone.read_text())["streams"]) == 1
         both, single, unlabelled = (
             json.loads(
-                next((tmp_path / "out").glob(f"aae_iemocap-{system}-*/leave*/fold-00*/history.json")).read_text()
+                next((tmp_path / "out").glob(f"aae_iemocap-{system}-????????/leave*/fold-00*/history.json")).read_text()
             )
             for system in ("aae", "cnn-single", "aae-single")
         )
