@@ -80,6 +80,11 @@ def listed(items: Iterable, most: int = 10) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 clip", "2 clips"."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def _numbers(owner: Any, names: tuple[str, ...]):
     """Yield (name, number) for each field, and for each number of a tuple."""
     for name in names:

@@ -5,13 +5,14 @@ aae-gender, aae-speaker         emotion and one auxiliary task
 aae-single, ae-single, cnn-single    emotion only
 aae-no-adversary, aae-no-image  controls: the adversary, or the reconstruction, has weight 0
 
-Each `--corpus-root NAME=DIR` (librispeech, slr45, manifest, ..) adds an auxiliary corpus to every system with several tasks. Its
-speakers and genders are used, but not its emotions, and only for training. Auxiliary corpora make up half of each batch. Systems
-with one task cannot use them; their batches are then half as large, so that they make as many optimizer steps with as many emotion
-labels per step. `--aux-speakers N` takes N speakers of each auxiliary corpus. `--init-from RUN` starts from a run of
-aae_pretrain.py, with or without auxiliary corpora. `--verify NAME=DIR` verifies the speakers of a corpus that was not used in
-training, such as LibriSpeech's test-clean, and reports equal error rates (for figure 4, by the number of auxiliary speakers);
-`--enrol N` utterances enrol a speaker.
+Each `--corpus-root NAME=DIR` (librispeech, slr45, manifest, ..) adds an auxiliary corpus. Its speakers and genders are used, but
+not its emotions, and only for training; autoencoders with one task use its audio alone, as in the paper (phases 1 and 2). Auxiliary
+corpora make up half of each batch. `cnn-single` cannot use them; its batches are then half as large, so that it makes as many
+optimizer steps with as many emotion labels per step. `--aux-speakers N` takes N speakers of each auxiliary corpus. `--init-from
+RUN` starts from a run of aae_pretrain.py, with or without auxiliary corpora. `--verify NAME=DIR` (repeatable) verifies the speakers
+of a corpus who were not heard in training, such as those of LibriSpeech's test-clean, and reports equal error rates (for figure 4,
+by the number of auxiliary speakers); `--enrol N` utterances enrol a speaker. The paper verifies LibriSpeech's test speakers
+together with the test speakers of the fold: give the recipe's own corpus as a second `--verify NAME=DIR`.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from dataclasses import replace
 from typing import Any
 
 from keras_ser.cli import recipe_main
+from keras_ser.cli.arguments import whole
 from keras_ser.cli.enrolment import add_verify_arguments, check_before, verified
 from keras_ser.cli.tables import Paper, systems_table
 from keras_ser.errors import UserError
@@ -37,15 +39,16 @@ SGD = OptimizerConfig("sgd", 1e-4, momentum=0.0, schedule="plateau", factor=0.5)
 TEN = Protocol("ten-folds-of-clips", "stratified-k-fold", folds=10, validation=1)
 SPEAKERS = Protocol("leave-one-speaker-out", "leave-one-out", by="speaker", validation=1)
 SHARES = (5, 10, 25, 50, 100)  # of the training speakers, %
+CONVOLUTIONS = "three convolutions; the paper's: two"
 ABOUT = {
     "aae": "the paper's system: adversarial autoencoder, emotion with gender and speaker",
     "ae": "autoencoder, no discriminator, the same tasks",
-    "cnn": "the encoder and the classifiers only, the same tasks",
+    "cnn": f"the encoder and the classifiers only, the same tasks ({CONVOLUTIONS})",
     "aae-gender": "adversarial autoencoder, emotion and gender",
     "aae-speaker": "adversarial autoencoder, emotion and speaker",
     "aae-single": "adversarial autoencoder, emotion only",
     "ae-single": "autoencoder, emotion only",
-    "cnn-single": "the encoder and one classifier",
+    "cnn-single": f"the encoder and one classifier ({CONVOLUTIONS})",
     "aae-no-adversary": "a control: the encoder does not learn from the discriminator",
     "aae-no-image": "a control: no learning from the reconstruction",
     **{f"aae-{share}": f"emotion labels for {share} % of the training speakers, rounded up" for share in SHARES},
@@ -151,7 +154,7 @@ def with_auxiliary(recipe: Recipe, options) -> Recipe:
         raise UserError("--aux-speakers limits auxiliary corpora: name one by --corpus-root NAME=DIR.")
     if not names:
         return recipe
-    if len(recipe.tasks) == 1:
+    if len(recipe.tasks) == 1 and recipe.config.kind == "cnn":  # no label and no reconstruction to learn from
         return recipe.replace(batch_size=recipe.batch_size // 2)
     share, speakers = 1 / len(names), options.aux_speakers
     added = (Stream(name, corpus=name, share=share, speakers=speakers) for name in names)
@@ -161,7 +164,7 @@ def with_auxiliary(recipe: Recipe, options) -> Recipe:
 def auxiliary_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of these recipes."""
     parser.add_argument(
-        "--aux-speakers", type=int, default=0, metavar="N", help="speakers of each auxiliary corpus (default: all)"
+        "--aux-speakers", type=whole, default=0, metavar="N", help="speakers of each auxiliary corpus (default: all)"
     )
 
 

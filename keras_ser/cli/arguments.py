@@ -108,8 +108,8 @@ def auxiliary_adapter(options: argparse.Namespace) -> str:
 
 def _further(options: argparse.Namespace, main: str) -> set[str]:
     """Return the adapters of all corpora of a command line except the main one."""
-    verified = getattr(options, "verify", "").partition("=")[0]
-    return ({*options.corpus_roots} - {main}) | ({auxiliary_adapter(options), verified} - {""})
+    verified = {given.partition("=")[0] for given in getattr(options, "verify", ())}
+    return ({*options.corpus_roots} - {main}) | ({auxiliary_adapter(options), *verified} - {""})
 
 
 def shared_table_options(options: argparse.Namespace, main: str) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:

@@ -1,14 +1,15 @@
-"""The options --verify and --enrol of a recipe: after training, verify the speakers of a further corpus."""
+"""The options --verify and --enrol of a recipe: after training, verify the speakers of further corpora."""
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache as kept
 from typing import Any
 
 from keras_ser.cli.arguments import positive, shared_table_options
 from keras_ser.cli.progress import step_printer
 from keras_ser.errors import UserError
+from keras_ser.tasks import identity
 
 ENROL = 20
 
@@ -17,9 +18,10 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options."""
     parser.add_argument(
         "--verify",
-        default="",
+        action="append",
+        default=[],
         metavar="NAME=DIR",
-        help="also verify the speakers of this corpus who were not seen in training",
+        help="also verify the speakers of this corpus who were not seen in training (repeatable, to verify all of them together)",
     )
     parser.add_argument(
         "--enrol",
@@ -29,12 +31,13 @@ def add_verify_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def verified(recipe: Any, options: argparse.Namespace) -> Any:
-    """Read the corpus of --verify, and check what can be checked before anything is decoded; return None without the option.
+def verified(recipe: Any, options: argparse.Namespace) -> list[Any]:
+    """Read the corpora of --verify, and check what can be checked before anything is decoded.
 
     Raises:
-        UserError: the option names no corpus; a clip has no speaker, or a speaker has too few clips. Speakers are counted here
-            unless the recipe reads that corpus, too, and may train on some of them; see `check_before`.
+        UserError: the option names no corpus, or one adapter twice; a clip has no speaker, or too few speakers have enough clips.
+            Speakers are counted here unless the recipe reads one of these corpora, too, and may train on some of them; see
+            `check_before`.
     """
     from keras_ser.evaluation.verification_trials import check_enrolment
     from keras_ser.experiment.verification import check_verifiable
@@ -42,13 +45,25 @@ def verified(recipe: Any, options: argparse.Namespace) -> Any:
     if not options.verify:
         if getattr(options, "enrol", None):
             raise UserError("--enrol is for the speakers of --verify NAME=DIR: give it as well.")
-        return None
+        return []
     _, by = shared_table_options(options, recipe.corpus)
-    corpus = _read(options.verify, json.dumps(by.get(options.verify.partition("=")[0], {})))
-    check_verifiable((), [corpus])
-    if corpus.name not in {recipe.corpus, *options.corpus_roots, *(stream.corpus for stream in recipe.streams)}:
-        check_enrolment([u.speaker for u in corpus], options.enrol or ENROL)
-    return corpus
+    names = [given.partition("=")[0] for given in options.verify]
+    corpora = [_read(given, json.dumps(by.get(name, {}))) for given, name in zip(options.verify, names, strict=True)]
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise UserError(
+            f"--verify {twice[0]}= is given twice. Speakers of one name would be taken for one person: join two tables of a "
+            "manifest into one."
+        )
+    check_verifiable((), corpora)
+    if {recipe.corpus, *options.corpus_roots, *(stream.corpus for stream in recipe.streams)}.isdisjoint(names):
+        check_enrolment(_speakers((u, c) for c in corpora for u in c), options.enrol or ENROL)
+    return corpora
+
+
+def _speakers(clips: Iterable[tuple[Any, Any]]) -> list[str]:
+    """Return the speaker of each clip, (utterance, corpus), with the name of the corpus."""
+    return [identity(u.speaker, corpus.name) for u, corpus in clips]
 
 
 @kept
@@ -64,7 +79,7 @@ def _read(given: str, options: str) -> Any:
 def check_before(
     recipes: Mapping[str, Any], data: Any, todo: Sequence[tuple[str, Any]], options: argparse.Namespace
 ) -> None:
-    """Decode the corpus of --verify and check, for each run to be trained, that the speakers whom it will not hear can be enrolled.
+    """Decode the corpora of --verify and check, for each run to be trained, that speakers whom it will not hear can be enrolled.
 
     Args:
         recipes: system -> recipe.
@@ -74,31 +89,32 @@ def check_before(
 
     Raises:
         CorpusError: unreadable files, unless --bad drop.
-        TrialsError: too few speakers are left, or a speaker has too few clips.
+        TrialsError: too few speakers with enough clips are left.
     """
     from keras_ser.evaluation.verification_trials import check_enrolment
     from keras_ser.experiment.planning import by_validity
     from keras_ser.training.heard import Heard, to_hear
 
     first = next(iter(recipes.values()))
-    corpus = verified(first, options)
-    if corpus is None:
+    decoded = _decoded(verified(first, options), data, first, options)
+    if not decoded:
         return
-    decoded = _decoded(corpus, data, first, options)
     protocol = by_validity(first.protocols)[-1].name
     for name, job in todo:
         if job.protocol.name == protocol:
-            heard = Heard.of(to_hear(recipes[name], data, job.split, options.init_from)).speakers_of(
-                corpus, decoded.hashes
-            )
-            left = [u.speaker for u in corpus if u.id not in decoded.dropped and u.speaker not in heard]
-            check_enrolment(left, options.enrol or ENROL)
+            heard, left = Heard.of(to_hear(recipes[name], data, job.split, options.init_from)), []
+            for corpus, clips in decoded:
+                known = heard.speakers_of(corpus, clips.hashes)
+                left += [(u, corpus) for u in corpus if u.id not in clips.dropped and u.speaker not in known]
+            check_enrolment(_speakers(left), options.enrol or ENROL)
 
 
-def _decoded(corpus: Any, data: Any, recipe: Any, options: argparse.Namespace) -> Any:
+def _decoded(corpora: Iterable[Any], data: Any, recipe: Any, options: argparse.Namespace) -> list[tuple[Any, Any]]:
+    """Return each corpus with its waveforms."""
     from keras_ser.pipelines.records import cache
 
-    return cache(corpus, data.cache.path.parent, sample_rate=recipe.frontend.sample_rate, bad=options.bad)
+    folder, rate = data.cache.path.parent, recipe.frontend.sample_rate
+    return [(corpus, cache(corpus, folder, sample_rate=rate, bad=options.bad)) for corpus in corpora]
 
 
 def enrolled_report(trained: Any) -> tuple[Any, dict[str, dict[str, Any]]]:
@@ -110,7 +126,7 @@ def enrolled_report(trained: Any) -> tuple[Any, dict[str, dict[str, Any]]]:
     from keras_ser.training import Run
 
     options, first = trained.options, trained.first
-    corpus = verified(first, options)
+    corpora = verified(first, options)
     known = {p for system in trained.systems.values() for p, *_ in system.runs}
     # the same fold of another protocol is another network
     protocol = by_validity(p for p in first.protocols if p.name in known)[-1].name
@@ -120,7 +136,7 @@ def enrolled_report(trained: Any) -> tuple[Any, dict[str, dict[str, Any]]]:
     }
     made = run_enrolled(
         runs,
-        [(corpus, _decoded(corpus, trained.data, first, options))],
+        _decoded(corpora, trained.data, first, options),
         trained.folder,
         utterances=options.enrol or ENROL,
         notes=[f"Runs of protocol {protocol}."],
@@ -131,4 +147,4 @@ def enrolled_report(trained: Any) -> tuple[Any, dict[str, dict[str, Any]]]:
         for row in made.data["scores"]
         if (row["trials"], row["metric"]) == ("all", "eer")
     }
-    return made, {f"EER of the speakers of {corpus.name}": rates}
+    return made, {f"EER of the speakers of {', '.join(corpus.name for corpus in corpora)}": rates}

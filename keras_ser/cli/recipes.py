@@ -152,9 +152,12 @@ def choose_systems(
     """
     for option in ("aux_root", "aux_corpus", *(["corpus"] if own is None and fitted is None else [])):
         if getattr(options, option):
-            way = (
-                "--variant selects its corpus" if option == "corpus" else "auxiliary corpora are --corpus-root NAME=DIR"
-            )
+            way = "auxiliary corpora are --corpus-root NAME=DIR"
+            if option == "corpus":
+                way = (
+                    "it compares systems on the corpora of its variants. For one system on another corpus: `keras-ser train "
+                    f"RECIPE.py --variant {next(iter(next(iter(variants.values()))))} --corpus {options.corpus} --corpus-root ..`"
+                )
             raise UserError(f"--{option.replace('_', '-')} does not apply to this recipe: {way}. See --help.")
     notes: Sequence[str] = ()
     if options.corpus and own is not None:
@@ -178,7 +181,9 @@ def choose_systems(
     asked = options.systems.split(",") if options.systems else [system for system in made if system not in absent]
     strays = [system for system in asked if system not in made]
     if strays:
-        raise UserError(f"--systems must be among {', '.join(made)}. Received: {strays[0]!r}.")
+        there = [variant for variant, others in variants.items() if strays[0] in others and made is not others]
+        way = f" It is a system of --variant {' or '.join(there)}." if there else ""
+        raise UserError(f"--systems must be among {', '.join(made)}. Received: {strays[0]!r}.{way}")
     lacking = [system for system in asked if system in absent]
     if lacking:
         package = absent[lacking[0]]

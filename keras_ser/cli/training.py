@@ -119,6 +119,8 @@ class Roots(argparse.Action):
         from keras_ser.corpora import CORPORA
 
         name, equals, root = value.partition("=")
+        if not value or (name in CORPORA and equals and not root):
+            parser.error(f"{option_string} takes DIR or NAME=DIR, and DIR is empty. Received: {value!r}.")
         if equals and name in namespace.corpus_roots:
             parser.error(
                 f"{option_string} {name}= is given twice: {namespace.corpus_roots[name]}, {root}. One corpus of each adapter can "

@@ -55,8 +55,8 @@ def _verify(options: argparse.Namespace) -> int:
             "--columns and --audio-root are for a manifest, and none is given (--corpus-root manifest=CSV)."
         )
     for given in options.corpus_root:
-        name, equals, root = given.partition("=")
-        if not equals or name not in CORPORA:
+        name, _, root = given.partition("=")
+        if not root or name not in CORPORA:
             raise UserError(f"--corpus-root takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {given!r}.")
         if name in roots:
             raise UserError(

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import roc_curve
 
-from keras_ser.checks import listed
+from keras_ser.checks import counted, listed
 from keras_ser.errors import UserError
 
 P_TARGET = 0.01
@@ -85,27 +85,35 @@ def _pairs(codes: np.ndarray, numbers: np.ndarray, chosen: np.ndarray, of_one: b
     return np.stack([a, b])
 
 
-def check_enrolment(speakers: Sequence[str], utterances: int) -> None:
-    """Check that some utterances of each speaker can be enrolled, from the speaker of each clip.
+def check_enrolment(speakers: Sequence[str], utterances: int) -> list[str]:
+    """Return the speakers with too few clips to be enrolled and tested, from the speaker of each clip.
 
     Raises:
-        TrialsError: there are fewer than two speakers, or a speaker has no clip left to test.
+        TrialsError: fewer than two other speakers remain.
     """
     counts = pd.Series(np.asarray(speakers, dtype=object)).value_counts()
     few = sorted(map(str, counts[counts <= utterances].index))
-    if len(counts) >= 2 and not few:
-        return
-    most = int(counts.min()) - 1 if len(counts) >= 2 else 0
-    way = f"Enrol by {most} or fewer (--enrol {most})" if most else "Take a corpus with more clips of more speakers"
+    if len(counts) - len(few) >= 2:
+        return few
+    # the second most clips of a speaker, of which one is left to test
+    most = int(counts.iloc[1]) - 1 if len(counts) >= 2 else 0
+    way = (
+        f"Enrol by {most} or fewer (--enrol {most})"
+        if most
+        else "Take a corpus with more clips of more speakers, or add one: a second --corpus-root NAME=DIR of `keras-ser verify`, "
+        "or --verify NAME=DIR of a recipe"
+    )
     lacking = f", {len(few)} of them with fewer: {listed(few)}" if few else ""
     raise TrialsError(
-        f"enrolment by {utterances} utterances needs two speakers or more, each with {utterances + 1} clips at least. Received: "
-        f"{len(counts)} speaker{'s' * (len(counts) != 1)} not seen in training{lacking}. {way}."
+        f"enrolment by {counted(utterances, 'utterance')} needs two speakers or more, each with {utterances + 1} clips at least. "
+        f"Received: {counted(len(counts), 'speaker')} not seen in training{lacking}. {way}."
     )
 
 
 def enrolled_trials(speakers: Sequence[str], utterances: int) -> tuple[dict[str, np.ndarray], np.ndarray, np.ndarray]:
     """Return trials of clips against enrolled speakers: every clip not used for enrolment is compared with every speaker.
+
+    Speakers with too few clips are left out; see `check_enrolment`.
 
     Args:
         speakers: speaker of each clip.
@@ -118,12 +126,12 @@ def enrolled_trials(speakers: Sequence[str], utterances: int) -> tuple[dict[str,
     Raises:
         TrialsError: see `check_enrolment`.
     """
-    check_enrolment(speakers, utterances)
+    few = check_enrolment(speakers, utterances)
     names = np.asarray(speakers, dtype=object)
     rng = np.random.default_rng(0)
-    places = {name: np.flatnonzero(names == name) for name in sorted(set(names))}
+    places = {name: np.flatnonzero(names == name) for name in sorted(set(names) - set(few))}
     enrolled = {name: np.sort(rng.choice(held, utterances, replace=False)) for name, held in places.items()}
-    tested = np.setdiff1d(np.arange(len(names)), np.concatenate(list(enrolled.values())))
+    tested = np.setdiff1d(np.concatenate(list(places.values())), np.concatenate(list(enrolled.values())))
     model, clip = np.meshgrid(np.arange(len(enrolled)), tested, indexing="ij")
     return enrolled, model.ravel(), clip.ravel()
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from keras_ser.checks import counted, listed
 from keras_ser.corpora import Corpus
 from keras_ser.errors import UserError
 from keras_ser.evaluation.verification_trials import (
@@ -127,8 +128,8 @@ def run_enrolled(
 
     Args:
         systems: name -> its runs.
-        corpora: the corpora of the speakers, each with its waveforms. Speakers on whom a run was trained or validated are left out:
-            of its own corpus, those of the test side remain.
+        corpora: the corpora of the speakers, each with its waveforms. Speakers on whom a run was trained or validated are left out
+            (of its own corpus, those of the test side remain), and so are speakers with too few clips; the report says so.
         out: where the report goes.
         utterances: number of utterances that enrol a speaker.
         notes, on_step: see `run_verification`.
@@ -141,7 +142,7 @@ def run_enrolled(
     check_verifiable((run.recipe for runs in systems.values() for run in runs), [corpus for corpus, _ in corpora])
     names = [corpus.name for corpus, _ in corpora]
     digests = [Data(corpus, cache).digest for corpus, cache in corpora]
-    parts, told = [], {f"{utterances} utterances enrol a speaker; every other is compared with all speakers.": None}
+    few, parts, told = set(), [], {}
     for name, runs in systems.items():
         for run in runs:
             heard = [heard_speakers(run, corpus, cache.hashes) for corpus, cache in corpora]
@@ -160,11 +161,16 @@ def run_enrolled(
                 for u in corpus
                 if u.id not in cache.dropped and u.speaker not in some
             ]
-            check_enrolment(left, utterances)
+            few |= set(check_enrolment(left, utterances))
             asked = {"corpora": names, "data": digests, "utterances": utterances, "heard": list(map(sorted, heard))}
             score = partial(_enrolled_scores, run, corpora, heard, utterances)
             parts.append((run, {"system": name}, asked, score))
     table = kept_tables(f"enrolled-{'-'.join(names)}", parts, on_step=on_step)
+    enrol = f"{counted(utterances, 'utterance')} enrol{'s' * (utterances == 1)} a speaker"
+    told = [f"{enrol}; every other utterance is compared with all speakers.", *told]
+    if few:
+        who = f"{counted(len(few), 'speaker')}, {listed(sorted(few))}"
+        told.append(f"Left out, since they have {counted(utterances, 'clip')} or fewer: {who}.")
     title = f"Verification of speakers of {', '.join(names)}"
     made = verification_report(title, table, notes=(*told, *notes))
     made.save(out)

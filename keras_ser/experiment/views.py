@@ -44,7 +44,10 @@ def run_views(run: Run, data: Data) -> Iterator[Picture]:
 
 
 def _points(run: Run, data: Data, whole: Any, layer: str) -> tuple[np.ndarray, dict[str, list[str]], np.ndarray]:
-    """Return a layer's output (clips, units) for training and test clips, their labels, and a mask of test clips."""
+    """Return a layer's output (clips, units) for training and test clips, their labels, and a mask of test clips.
+
+    The output is averaged over each clip's valid frames: otherwise the padding of the last segment would show the clip's length.
+    """
     from keras_ser.models.whole_model import embedder
     from keras_ser.training.inference import forward, gathered
 

@@ -117,7 +117,8 @@ class Network:
         priors: task -> tensor (batch, classes), the posterior of an auxiliary task from which another task's output is computed; a
             report also shows the results with the true label in its place (side information).
         views: name -> further tensor (batch, ..), the output of a layer before the tasks' outputs, that a report shows in
-            two dimensions, coloured by the tasks. A `Reconstruction` is shown beside its input.
+            two dimensions, coloured by the tasks. With more than two axes, the second is time, in positions of as many frames each,
+            and the mean over the valid frames is shown. A `Reconstruction` is shown beside its input.
         initialise: loads pretrained weights; called once before training. Default None, random weights.
         frozen: variables that `initialise` sets and that never change, so that training states do not store them.
     """

@@ -5,6 +5,7 @@ It contains every step from decoded audio to probabilities, so that the evaluate
     waveform -> extractor (front ends) -> scorer (network, softmax, mean over segments) -> {task: (batch, classes)}
 """
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -131,16 +132,37 @@ def assembled(extract, score, name: str):
 def embedder(whole, layer: str):
     """Build {"waveform", "length"} -> (batch, units): the output of the layer `layer` of a whole model, averaged over segments.
 
-    `recipe_embedder` finds the layer of the embedding.
+    An output (batch, positions, ..) is averaged over time as well, see `over_time`. `recipe_embedder` finds the layer of the
+    embedding.
     """
     import keras
 
     given, network = waveform_inputs(), inner_network(whole)
     x, average = network_inputs(whole, given)
     output = network.get_layer(layer).output
-    output = keras.layers.Flatten(name="flat")(output) if len(output.shape) > 2 else output
     found = keras.Model(network.input, output, name="embedding")(x)
+    found = over_time(found, x["mask"], network.input["mask"].shape[1]) if len(output.shape) > 2 else found
     return keras.Model(given, average(found, "mean_embedding"), name="embedder")
+
+
+def over_time(x, mask, frames: int):
+    """Average over time, each position weighted by its number of valid frames, so that padding does not count.
+
+    Args:
+        x: (batch, positions, ..), each position computed from frames / positions frames.
+        mask: (batch, frames) bool, the valid frames.
+        frames: number of frames.
+
+    Returns:
+        (batch, units) float32; 0 without a valid frame.
+    """
+    from keras import ops
+
+    positions = x.shape[1]
+    weights = ops.reshape(ops.cast(mask, "float32"), (-1, positions, frames // positions))
+    weights = ops.sum(weights, axis=2)[..., None]  # (batch, positions, 1)
+    x = ops.reshape(ops.cast(x, "float32"), (-1, positions, math.prod(x.shape[2:])))
+    return ops.sum(x * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
 
 
 def known_prior(whole, layer: str, label: int):

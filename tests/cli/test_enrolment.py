@@ -5,8 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from keras_ser.cli import main, tables
+from keras_ser.cli.enrolment import verified
 from keras_ser.cli.papers import Paper
 from keras_ser.errors import UserError
+from keras_ser.evaluation.verification_trials import TrialsError
 from keras_ser.experiment.verification import run_verification
 from keras_ser.models import svm
 from tests.recipes.common import script, twin
@@ -48,11 +50,26 @@ def test_speakers_who_cannot_be_enrolled_are_refused_before_decoding(people, ref
     monkeypatch.setattr(room, "cache", lambda *given, **more: pytest.fail("the corpus was decoded"))
     said = refused(people(ann=30, bob=6))
     assert "by 20 utterances needs two speakers or more, each with 21 clips at least" in said
-    assert "2 speakers not seen in training, 1 of them with fewer: bob. Enrol by 5 or fewer (--enrol 5)." in said
-    assert "Received: 1 speaker not seen" in refused(people(ann=30))
+    assert (
+        "2 speakers not seen in training, 1 of them with fewer: manifest/bob. Enrol by 5 or fewer (--enrol 5)." in said
+    )
+    said = refused(people(ann=30))
+    assert "Received: 1 speaker not seen" in said and "add one: a second --corpus-root NAME=DIR" in said
     assert "Enrol by 5 or fewer" in refused(people("who", ann=30, bob=6), "--columns=speaker=who")
     assert "needs the speaker of every clip. Received: 36 of 36 without" in refused(people("who", ann=30, bob=6))
     assert "--enrol is for the speakers of --verify" in refused("--enrol=5")
+
+
+def test_speakers_of_several_corpora_are_verified_together(people, refused, tmp_path):
+    """As many of each as there are; one adapter twice would make one person of two."""
+    options = SimpleNamespace(enrol=20, corpus_roots={}, columns=[], audio_root=None, aux_root=None, aux_corpus=None)
+    options.verify = [people(ann=30).removeprefix("--verify="), f"demo={tmp_path / 'demo'}"]
+    assert [corpus.name for corpus in verified(tiny.SINGLE.replace(corpus="emodb"), options)] == ["manifest", "demo"]
+    with pytest.raises(TrialsError, match="1 speaker not seen"):
+        verified(
+            tiny.SINGLE.replace(corpus="emodb"), SimpleNamespace(**{**vars(options), "verify": options.verify[:1]})
+        )
+    assert "--verify manifest= is given twice" in refused(people(ann=30), people(bob=30))
 
 
 def test_a_baseline_has_no_embeddings(people, tmp_path, monkeypatch, capsys):
@@ -87,7 +104,7 @@ def test_the_table_of_systems_remains_when_the_verification_fails(tmp_path, monk
     monkeypatch.setattr("keras_ser.experiment.reporting.report_title", lambda *given: "")
     first = SimpleNamespace(name="a-b", windows=None, protocols=())
     trained = SimpleNamespace(data=None, first=first, systems={}, missing=(), folder=tmp_path)
-    trained.options = SimpleNamespace(verify="demo=x")
+    trained.options = SimpleNamespace(verify=["demo=x"])
     reports = tables.systems_table({}, (), Paper(), verify=True)(trained)
     assert next(reports) == (made, tmp_path / "systems.md") and saved == [tmp_path]
     with pytest.raises(UserError, match="no speakers"):

@@ -4,6 +4,7 @@ import pytest
 
 from keras_ser.cli import main
 from keras_ser.errors import UserError
+from tests.recipes.common import script
 from tests.test_cli import mistake, write_rows
 
 RECIPES = """
@@ -157,3 +158,19 @@ def test_compare_refuses_files_that_are_no_predictions(content, tmp_path, capsys
     (tmp_path / "predictions.csv").write_bytes(content)
     command = ["compare", str(tmp_path / "predictions.csv"), str(tmp_path / "predictions.csv"), "--task", "t"]
     assert str(tmp_path / "predictions.csv") in mistake(capsys, main(command))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--corpus=manifest", "--corpus-root=x"), "`keras-ser train RECIPE.py --variant aae --corpus manifest"),
+        (("--corpus-root=x", "--systems=aae-10"), "Received: 'aae-10'. It is a system of --variant shares."),
+        (("--corpus-root=x", "--variant=shares", "--systems=ae"), "'ae'. It is a system of --variant emodb or paper."),
+        (("--corpus-root=x", "--aux-speakers=-3"), "--aux-speakers: expected an integer of at least 0. Received: -3."),
+        (("--corpus-root=x", "--corpus-root=slr45="), "DIR is empty. Received: 'slr45='."),
+        (("--corpus-root=",), "DIR is empty. Received: ''."),
+    ],
+)
+def test_options_of_a_recipe_with_several_systems_name_the_way_out(words, said, tmp_path):
+    done = script("aae_emodb", *words, f"--out={tmp_path}")
+    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr

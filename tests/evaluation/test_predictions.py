@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -53,6 +55,10 @@ def test_a_protocol_may_judge_less_than_another(make_table, emotion, gender):
         ("other", "emotion"),
     }
     assert "No clip has a label of gender_task under protocol other: not scored." in made.notes
+    # identities that the split keeps apart have labels; the notes of an experiment say why they are not scored
+    people, apart = dataclasses.replace(gender, identity=True), {"other": {"description": "", "apart": [gender.column]}}
+    made = score_report(both, [emotion, people], title="t", protocols=apart)
+    assert not [note for note in made.notes if "No clip has a label" in note]
     both.loc[len(one), ["gender_task/prediction", *(f"gender_task/{label}" for label in gender.labels)]] = [
         gender.labels[0],
         1.0,

@@ -9,6 +9,7 @@ from sklearn.metrics.pairwise import cosine_similarity
 
 from keras_ser.evaluation.verification_trials import (
     TrialsError,
+    check_enrolment,
     crossing,
     enrolled_trials,
     enrolled_vectors,
@@ -48,8 +49,28 @@ def test_enrolled_speakers_are_compared_with_every_other_clip(rng):
     assert all(
         np.array_equal(a, b) for a, b in zip(enrolled.values(), enrolled_trials(speakers, 2)[0].values(), strict=True)
     )
-    with pytest.raises(TrialsError, match="enrolment by 3 utterances .* 1 of them with fewer: y"):
-        enrolled_trials(speakers, 3)
+
+
+def test_speakers_with_too_few_clips_are_left_out_of_enrolment(rng):
+    """Also as tested clips; refused only if fewer than two speakers remain."""
+    speakers = list(rng.permutation(["x"] * 5 + ["y"] * 3 + ["z"] * 4 + ["one"]))
+    assert check_enrolment(speakers, 1) == ["one"] and check_enrolment(speakers, 3) == ["one", "y"]
+    enrolled, model, clip = enrolled_trials(speakers, 3)
+    assert list(enrolled) == ["x", "z"] and {speakers[i] for i in clip} == {"x", "z"}
+    assert len(clip) == len(model) == 2 * (5 - 3 + 4 - 3)
+    way = (
+        r"Received: 4 speakers not seen in training, 3 of them with fewer: one, y, z. Enrol by 3 or fewer \(--enrol 3\)"
+    )
+    with pytest.raises(TrialsError, match=f"enrolment by 4 utterances .* {way}"):
+        enrolled_trials(speakers, 4)
+    with pytest.raises(
+        TrialsError, match="enrolment by 1 utterance needs .* with more clips of more speakers, or add one"
+    ):
+        check_enrolment(["x", "x", "one"], 1)
+    with pytest.raises(
+        TrialsError, match="Received: 1 speaker not .* a second --corpus-root NAME=DIR of `keras-ser verify`"
+    ):
+        check_enrolment(["x"] * 30, 20)
 
 
 def test_a_d_vector_is_the_mean_of_directions(rng):

@@ -105,6 +105,13 @@ def test_enrolled_speakers_of_another_corpus(made, corpus, tmp_path):
     expected = {f"demo/{name}" for name in tested} | {f"manifest/{name}" for name in speakers}
     assert set(made.predictions["speaker_a"]) == expected
     assert "Speakers of demo on whom a run was trained or validated are left out." in made.notes
+    # a speaker with as many clips as are enrolled is left out, and named
+    lone, *_ = sorted(speakers)
+    kept = {u.id for u in [u for u in corpus if u.speaker == lone][2:]}
+    lacking = dataclasses.replace(unheard, dropped={**unheard.dropped, **dict.fromkeys(kept, "x")})
+    made = room.run_enrolled({"both": [run]}, [(others, lacking)], tmp_path / "few", utterances=2)
+    assert set(made.predictions["speaker_a"]) == set(made.predictions["speaker_b"]) == speakers - {lone}
+    assert f"Left out, since they have 2 clips or fewer: 1 speaker, manifest/{lone}." in made.notes
     heard = dataclasses.replace(corpus, utterances=tuple(u for u in corpus if u.id in run.split.train))
     with pytest.raises(LeakageError, match="was trained on all speakers of demo. Verify others."):
         room.run_enrolled({"both": [run]}, [(heard, data.cache)], tmp_path, utterances=2)

@@ -8,13 +8,16 @@ import pytest
 import tensorflow as tf
 
 from keras_ser.errors import UserError
+from keras_ser.features import Frontend
 from keras_ser.models import aae_mtl
 from keras_ser.models.aae_mtl import IMAGE, Config
 from keras_ser.models.aae_mtl.phases import prior_distance
+from keras_ser.models.whole_model import assembled, embedder, extractor, inner_network, network_inputs, scorer
 from keras_ser.recipe import OptimizerConfig, Sampling
 from keras_ser.training.network import build, compiled
 from tests.models.papers import NETWORKS, TASKS
 from tests.models.rows import randomized
+from tests.models.wholes import FRONTEND, clips
 
 FRAMES, BINS, BATCH = 16, 12, 6
 SMALL = {
@@ -303,3 +306,33 @@ def test_bad_settings(changes):
     with pytest.raises(UserError, match=f"`{next(iter(changes))}`") as error:
         Config(**{**SMALL, **changes})
     assert "\n" not in str(error.value)
+
+
+def test_the_view_of_the_code_does_not_depend_on_padding(rng):
+    """A clip alone and in a batch, in a segment of its length and in one twice as long: the mean over its valid positions."""
+    waveform, length = clips(rng, lengths=(1900, 1500, 700))
+    found, encoder = [], None
+    for frames in (32, 64):
+        network = aae_mtl.build(Config("cnn", **SMALL), {"linear_bands": (frames, BINS)}, TASKS)
+        if encoder is None:
+            encoder = randomized(network.model)
+        for layer in network.model.layers:
+            if layer.name.startswith("encoder") and layer.weights:
+                layer.set_weights(encoder.get_layer(layer.name).get_weights())
+        network.model.get_layer("normalization").set_statistics(np.full(BINS, -60.0), np.full(BINS, 300.0))
+        front = Frontend(**{**FRONTEND, "features": ("linear_bands",), "bins": BINS})
+        whole = assembled(extractor(front), scorer(network, TASKS, frames), "whole")
+        view = embedder(whole, network.layer_of(network.views["code"]))
+        found.append(np.asarray(view({"waveform": waveform, "length": length})))
+        for i, n in enumerate(length):
+            alone = {"waveform": waveform[i : i + 1, :n], "length": length[i : i + 1]}
+            np.testing.assert_allclose(np.asarray(view(alone))[0], found[-1][i], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(found[0], found[1], rtol=1e-4, atol=1e-5)
+    assert found[0].shape == (3, BINS // 6 * 4) and found[0].std(0).max() > 1e-3, "the clips differ"
+    x, _ = network_inputs(whole, {"waveform": waveform, "length": length})
+    inner = inner_network(whole)
+    code = keras.Model(inner.input, inner.get_layer(network.layer_of(network.views["code"])).output)(x)
+    mask = np.asarray(x["mask"])  # one segment each
+    every = np.repeat(np.asarray(code).reshape(3, frames // 4, -1), 4, axis=1)
+    for i in range(3):
+        np.testing.assert_allclose(found[1][i], every[i, mask[i]].mean(0), rtol=1e-4, atol=1e-5)

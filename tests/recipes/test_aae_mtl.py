@@ -12,8 +12,12 @@ import pytest
 from keras_ser.cli import main
 from keras_ser.cli.recipes import load_recipes
 from keras_ser.corpora import read_corpus
+from keras_ser.settings import Stream
+from keras_ser.tasks import Task
+from keras_ser.training import Data
 from tests import corpora_on_disk as disk
 from tests.recipes.common import RECIPES, imported, script, twin
+from tests.training import tiny
 
 SMALL_AAE = ["filters=2,2", "kernels=3,3", "pools=[[2, 2], [2, 2]]", "head_filters=2", "dense=4,3"]
 
@@ -34,10 +38,10 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name, capsys):
     root = twin(name, tmp_path)
     readers = disk.write_librispeech(tmp_path / "readers", seed=7)
     given = [f"--corpus-root={root}", f"--corpus-root=librispeech={readers}"]
-    asked = ["--systems=aae,cnn-single", "--protocol=disjoint"] if name == "iemocap" else ["--systems=aae"]
+    asked = ["--systems=aae,aae-single,cnn-single", "--protocol=disjoint"] if name == "iemocap" else ["--systems=aae"]
     done = aae(f"aae_{name}", tmp_path / "out", *given, "--aux-speakers=2", *asked)
     assert "underfit" in done.stdout, "one epoch"
-    (experiment,) = (tmp_path / "out").glob(f"aae_{name}-aae-*")
+    (experiment,) = (tmp_path / "out").glob(f"aae_{name}-aae-????????")
     report = (experiment / "report.md").read_text()
     assert (
         "is also trained on librispeech: " in report
@@ -60,18 +64,19 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name, capsys):
         name
     ]
     assert of_others in text and "| aae-gender |" not in text, "systems that were not asked for have no row"
-    (recipe,) = (tmp_path / "out").glob(f"aae_{name}-aae-*/recipe.json")
+    (recipe,) = (tmp_path / "out").glob(f"aae_{name}-aae-????????/recipe.json")
     streams = json.loads(recipe.read_text())["streams"]
     assert [(s["corpus"], s["share"], s["speakers"]) for s in streams] == [(None, 1.0, 0), ("librispeech", 1.0, 2)]
     if name == "iemocap":
         (alone,) = (tmp_path / "out").glob("aae_iemocap-cnn-single-*/recipe.json")
         assert len(json.loads(alone.read_text())["streams"]) == 1
-        both, single = (
+        both, single, unlabelled = (
             json.loads(
-                next((tmp_path / "out").glob(f"aae_iemocap-{system}-*/leave*/fold-00*/history.json")).read_text()
+                next((tmp_path / "out").glob(f"aae_iemocap-{system}-????????/leave*/fold-00*/history.json")).read_text()
             )
-            for system in ("aae", "cnn-single")
+            for system in ("aae", "cnn-single", "aae-single")
         )
+        assert both["steps"] == unlabelled["steps"]
         assert abs(both["steps"] - single["steps"]) <= 1, "the same number of steps, with or without auxiliary corpora"
         (run,) = experiment.glob("leave-one-speaker-out/fold-00-*")
         capsys.readouterr()
@@ -125,7 +130,7 @@ def test_epochs_that_are_asked_for_keep_the_steps_of_the_shares_equal(tmp_path):
     module, found = imported("aae_emodb"), {}
 
     def caught(recipes, page, adjust, **more):
-        options = SimpleNamespace(variant="shares", epochs=2, aux_speakers=0, corpus_roots={}, verify="")
+        options = SimpleNamespace(variant="shares", epochs=2, aux_speakers=0, corpus_roots={}, verify=[])
         for name, recipe in recipes["shares"].items():
             found[name] = adjust(recipe.replace(epochs=2), options).epochs
         return 0
@@ -164,6 +169,31 @@ def test_no_auxiliary_speakers_is_a_point_of_figure_4(tmp_path):
     assert sizes[0] == sizes[1]
     done = script("aae_iemocap", *given, "--aux-speakers=3", f"--out={tmp_path / 'out'}")
     assert done.returncode == 2 and "sets the number of auxiliary speakers itself" in done.stderr
+
+
+def test_autoencoders_of_one_task_use_the_audio_of_auxiliary_corpora():
+    """Section 5.1: semi-supervised, in batches like those of several tasks; without the corpora nothing changes."""
+    with_auxiliary = imported("aae").with_auxiliary
+    recipes = load_recipes(str(RECIPES / "aae_emodb.py"))[0]
+    alone = SimpleNamespace(variant=None, aux_speakers=0, corpus_roots={})
+    given = SimpleNamespace(variant=None, aux_speakers=3, corpus_roots={"librispeech": "x"})
+    several = with_auxiliary(recipes["aae"], given)
+    for system in ("aae-single", "ae-single"):
+        assert with_auxiliary(recipes[system], alone) is recipes[system]
+        found = with_auxiliary(recipes[system], given)
+        assert (found.streams, found.batch_size) == (several.streams, several.batch_size) and len(found.streams) == 2
+        assert [(s.speakers, s.teaches) for s in found.streams[1:]] == [(3, False)]
+    found = with_auxiliary(recipes["cnn-single"], given)
+    assert len(found.streams) == 1 and 2 * found.batch_size == several.batch_size
+    # no label of the auxiliary corpus counts
+    clips = read_corpus("demo")
+    emotion = Task("emotion", tuple(sorted(clips.counts("emotion"))))
+    recipe = tiny.SINGLE.replace(tasks=(emotion,), streams=(Stream("a"), Stream("b", corpus="demo")))
+    cache = SimpleNamespace(dropped={})
+    data = Data(clips, cache, {"demo": (clips, cache)})
+    (split,) = tiny.SPEAKERS.splits(clips)[:1]
+    sources = [data.source(recipe, number, split, "train", 0) for number in (0, 1)]
+    assert sources[0].labels["emotion"][1].all() and not sources[1].labels["emotion"][1].any()
 
 
 def test_one_task_alone_learns_from_the_auxiliary_speakers_of_figure_4():
@@ -234,6 +264,14 @@ def test_speakers_of_a_further_corpus_are_verified_by_each_system(tmp_path):
     assert (folder / "systems-sweep.png").exists()
     enrolled = table.groupby("speaker_a")["b"].nunique().sum()
     fewer = [*given, "--systems=aae-speakers-0", f"--verify=demo={tmp_path / 'demo'}", "--enrol=3"]
+    own = f"--verify=iemocap={tmp_path / 'iemocap'}"  # as in the paper, beside the test speaker of the fold
+    aae("aae_iemocap", tmp_path / "both", *fewer, own)
+    (beside,) = (tmp_path / "both").glob("*-systems-*")
+    found = set(pd.read_csv(beside / "verification.csv.gz")["speaker_a"])
+    (tested,) = {name.partition("/")[2] for name in found if name.startswith("iemocap/")}
+    (split,) = (tmp_path / "both").glob("aae_iemocap*/leave*/fold-00-*/split.json")
+    spoken = {u.id: u.speaker for u in read_corpus("iemocap", tmp_path / "iemocap")}
+    assert {spoken[i] for i in json.loads(split.read_text())["test"]} == {tested} and len(found) > 2
     aae("aae_iemocap", tmp_path / "out", *fewer)
     table = pd.read_csv(folder / "verification.csv.gz")
     speakers = table["speaker_a"].nunique()
