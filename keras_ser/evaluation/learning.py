@@ -28,7 +28,7 @@ from keras_ser.tasks import Task
 RISING = 0.01  # minimum rise of a score from the fourth fifth of the epochs to the last
 KNOWN = 0.9  # training scores above this may still rise
 FAR = 0.1
-NEAR = 0.05  # networks whose training scores differ by this or more are not compared alike
+NEAR = 0.05  # networks whose training scores differ by this or more should not be compared
 FELL = 0.05
 HALF = 0.5  # fraction of the way from chance to 1
 FEW = 5
