@@ -73,9 +73,9 @@ def _curves(systems: Mapping[str, System], data: Data, task: Task, protocol: Pro
 
 
 def _heading(run: Run, data: Data, protocol: Protocol) -> str:
-    """Return the title of a panel: the side whose accuracy it shows, and the test speakers."""
+    """Return the title of a panel: the side whose accuracy it shows, the test speakers, and the fold."""
     test = set(run.split.test)
-    tested = listed(sorted({u.speaker or "unknown" for u in data.corpus if u.id in test}))
+    tested = f"{listed(sorted({u.speaker or 'unknown' for u in data.corpus if u.id in test}))} (fold {run.split.fold})"
     if protocol.chosen_on_test:
         return f"LEAKING: validated on\nthe test side, {tested}"
     return f"validation side of the run\nthat tests {tested}"

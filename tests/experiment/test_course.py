@@ -28,7 +28,7 @@ def report(monkeypatch, rng):
     def load(folder, validated):
         fold = int(folder.name[5:7])
         row = {"epoch": 1, "emotion_accuracy": 0.9} | ({"val_emotion_accuracy": 0.3 + 0.1 * fold} if validated else {})
-        split = SimpleNamespace(test=[u.id for u in people if u.speaker == "ab"[fold]])
+        split = SimpleNamespace(fold=fold, test=[u.id for u in people if u.speaker == "ab"[fold]])
         return SimpleNamespace(history=[row], split=split)
 
     def make(protocols, names, validated=True):
@@ -53,7 +53,7 @@ def test_panels_say_whose_accuracy_is_drawn(report):
     made = report((HONEST,), ORDER)
     curves, maps = made.figures
     figure = curves.draw()
-    assert titles(figure) == [f"validation side of the run\nthat tests {speaker}" for speaker in "ab"]
+    assert titles(figure) == [f"validation side of the run\nthat tests {s} (fold {k})" for k, s in enumerate("ab")]
     drawn = [axes.get_lines()[0].get_ydata()[0] for axes in figure.axes]
     np.testing.assert_allclose(drawn, [30, 40])
     assert curves.caption == "Validation accuracy by epoch, speakers, seed 1" and not made.notes
@@ -63,7 +63,9 @@ def test_panels_say_whose_accuracy_is_drawn(report):
 def test_leaking_curves_are_drawn_and_marked(report):
     made = report((LEAKY, HONEST), ORDER)
     curves, maps = made.figures
-    assert titles(curves.draw()) == [f"LEAKING: validated on\nthe test side, {speaker}" for speaker in "ab"]
+    assert titles(curves.draw()) == [
+        f"LEAKING: validated on\nthe test side, {s} (fold {k})" for k, s in enumerate("ab")
+    ]
     assert "speakers-leaky, seed 1 (LEAKING" in made.to_markdown()
     assert "speakers, fold 0" in maps.caption, "embeddings are those of the honest protocol"
 
