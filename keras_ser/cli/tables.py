@@ -49,6 +49,7 @@ def systems_table(
     swept: tuple[str, Mapping[str, Mapping[float, str]]] | None = None,
     metrics: Sequence[str] = ("uar", "accuracy"),
     verify: bool = False,
+    subtitle: str = "",
 ) -> Reports:
     """Make a report of several systems' scores under each protocol, and their differences.
 
@@ -61,6 +62,7 @@ def systems_table(
         metrics: metrics of classification that are shown, the first one above.
         verify: whether the speakers of --verify, an option of the recipe, are verified by each system in a further report; a
             sweep then has a panel of the equal error rate.
+        subtitle: what the title says of this table, beside others on the same systems.
     """
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
@@ -79,9 +81,10 @@ def systems_table(
         known = {p for system in trained.systems.values() for p in system.predictions["protocol"].unique()}
         protocols = [protocol for protocol in first.protocols if protocol.name in known]
         facts = {p.name: protocol_facts(p, data, first) for p in protocols}
+        title = report_title(first.name.split("-", 1)[0], (system.recipe for system in trained.systems.values()), data)
         table = partial(
             systems_report,
-            report_title(first.name.split("-", 1)[0], (system.recipe for system in trained.systems.values()), data),
+            title + f", {subtitle}" * bool(subtitle),
             [_systems(trained, protocol.name, pairs, metrics=metrics) for protocol in protocols],
             about=about,
             described={
@@ -170,13 +173,15 @@ def with_known(table: Reports, about: Mapping[str, str]) -> Reports:
                 "Side information: a separate table, since the label of a test clip is not known when a model is used."
             )
             more = replace(trained, systems=every, notes=[*trained.notes, note])
-            yield from systems_table(told, pairs, Paper(), "known")(more)
+            priors = dict.fromkeys(name.rpartition(", ")[2].removesuffix(" known") for name in known)
+            subtitle = f"with the true {' and '.join(priors)}"
+            yield from systems_table(told, pairs, Paper(), "known", subtitle=subtitle)(more)
 
     return make
 
 
-def with_course(table: Reports, compared: tuple[str, str]) -> Reports:
-    """Make a table of systems and the scores of `keras_ser.experiment.course`; `compared`: two systems, for embeddings."""
+def with_course(table: Reports, compared: Sequence[str]) -> Reports:
+    """Make a table of systems and the figures of `keras_ser.experiment.course`; `compared`: see there."""
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
         from keras_ser.experiment.course import course_report

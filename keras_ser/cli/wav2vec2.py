@@ -30,10 +30,11 @@ def add(commands) -> None:
 
 
 def _info(options: argparse.Namespace) -> int:
-    from keras_ser.models.wav2vec2 import Wav2Vec2, Wav2Vec2Config, weights_hash
+    from keras_ser.models.wav2vec2 import Wav2Vec2, weights_hash
     from keras_ser.models.wav2vec2.checkpoint import assign
+    from keras_ser.models.wav2vec2.header import checked_config
 
-    config = Wav2Vec2Config.from_folder(options.folder)
+    config = checked_config(options.folder)
     layer = Wav2Vec2(config)
     skipped = assign(layer, options.folder)
     parts = (layer.feature_encoder, layer)

@@ -28,6 +28,7 @@ from keras_ser.tasks import Task
 RISING = 0.01  # minimum rise of a score from the fourth fifth of the epochs to the last
 KNOWN = 0.9  # training scores above this may still rise
 FAR = 0.1
+NEAR = 0.05  # networks whose training scores differ by this or more should not be compared
 FELL = 0.05
 HALF = 0.5  # fraction of the way from chance to 1
 FEW = 5
@@ -168,6 +169,31 @@ def faults(systems: Mapping[str, Sequence[Learning]]) -> list[str]:
             found.append(f"{f'{name}: ' if name else ''}{verdicts(runs)} ({first}{more}).")
         for remark, count in Counter(remark for run in runs for remark in run.remarks).items():
             found.append(f"{f'{name}: in' if name else 'In'} {count} of {len(runs)} runs {remark}.")
+    return found
+
+
+def trained_unlike(systems: Mapping[str, Sequence[Learning]]) -> list[str]:
+    """Return a sentence for each protocol that names the networks trained to a mean score `NEAR` or more below the best.
+
+    Baselines, and systems whose runs are all called underfit or overfit, are left out.
+    """
+    found = []
+    of_networks = [(name, run) for name, runs in systems.items() for run in runs if run.steps is not None]
+    kinds = dict.fromkeys((run.protocol, run.task, run.metric) for _, run in of_networks)
+    for protocol, task, metric in kinds:
+        means = {}
+        for name in dict.fromkeys(name for name, _ in of_networks):
+            mine = [run for run in systems[name] if (run.protocol, run.task, run.metric) == (protocol, task, metric)]
+            scores = [run.training for run in mine if math.isfinite(run.training)]
+            if scores and not all(run.fault for run in mine):
+                means[name] = float(np.mean(scores))
+        form, best = form_of(metric), max(means, key=means.__getitem__, default="")
+        below = [f"{name} {form(mean)}" for name, mean in means.items() if round(means[best] - mean, 9) >= NEAR]
+        if below:
+            where = f" under {protocol}" if len({run.protocol for _, run in of_networks}) > 1 else ""
+            found.append(
+                f"Training scores{where}: {', '.join(below)}, but {best} {form(means[best])}: compare them after longer training."
+            )
     return found
 
 

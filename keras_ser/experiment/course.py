@@ -1,6 +1,6 @@
-"""Figures over several systems: their training curves for each fold, and the final embeddings of two of them."""
+"""Figures over several systems: their validation curves for each fold, and the final embeddings of two of them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -14,56 +14,86 @@ from keras_ser.experiment.verification import embeddings
 from keras_ser.reports import Picture, Report
 from keras_ser.reports.curves import by_panel
 from keras_ser.reports.embedding_maps import FEWEST, layout, maps
+from keras_ser.splits import Protocol
+from keras_ser.tasks import Task
 from keras_ser.training import Data, Run
 from keras_ser.training.predictions import truths
 
 NAME = "course"  # base name of the files
 
 
-def course_report(title: str, systems: Mapping[str, System], data: Data, compared: tuple[str, str]) -> Report:
-    """Draw accuracy by epoch, a panel for each fold, and t-SNE of two systems' test clips.
+def course_report(title: str, systems: Mapping[str, System], data: Data, compared: Sequence[str]) -> Report:
+    """Draw validation accuracy by epoch, a panel for each fold, and t-SNE of two systems' test clips.
 
-    The curves show the most valid protocol and the lowest seed: the accuracy of its validation side, or of the training batches
-    if there is none. The embeddings are of its first fold, and left out if one of the two systems is missing.
+    The curves are those of a protocol that selects the epoch on the test side, if there is one (the paper's figure), and are marked
+    as leaking. The embeddings are of the first fold of the most valid protocol. Both are of the lowest seed. A note says what
+    cannot be drawn.
 
     Args:
         title: title of the report.
         systems: name -> trained system.
         data: their corpora.
-        compared: the systems whose embeddings are shown.
+        compared: the systems whose embeddings may be shown, those with the fewest parts first; the first and the last trained
+            ones are.
     """
     first = next(iter(systems.values())).recipe
-    task, protocol = first.tasks[0], by_validity(first.protocols)[-1].name
+    task, ordered = first.tasks[0], by_validity(first.protocols)
+    drawn = (
+        _curves(systems, data, task, next((p for p in ordered if p.chosen_on_test), ordered[-1])),
+        _embeddings(systems, data, task, ordered[-1].name, compared),
+    )
+    figures = tuple(each for each in drawn if isinstance(each, Picture))
+    notes = [each for each in drawn if isinstance(each, str)]
+    return Report(title, (), [f"{picture.caption}." for picture in figures], notes=notes, figures=figures, name=NAME)
+
+
+def _runs(systems: Mapping[str, System], protocol: str) -> tuple[int, dict[int, dict[str, Run]]]:
+    """Return the lowest seed, and fold -> system -> its run with that seed."""
     seed = min(seed for system in systems.values() for p, _, seed in system.runs if p == protocol)
-    curves: dict[str, dict[str, dict[str, pd.Series]]] = {"validation": {}, "training": {}}
-    runs: dict[int, dict[str, Run]] = {}
-    for system_name, system in systems.items():
+    found: dict[int, dict[str, Run]] = {}
+    for name, system in systems.items():
         for _, fold, _ in sorted(key for key in system.runs if key[0] == protocol and key[2] == seed):
-            run = Run.load(system.folder / run_folder(protocol, fold, seed))
-            runs.setdefault(fold, {})[system_name] = run
+            found.setdefault(fold, {})[name] = Run.load(system.folder / run_folder(protocol, fold, seed))
+    return seed, found
+
+
+def _curves(systems: Mapping[str, System], data: Data, task: Task, protocol: Protocol) -> Picture | str:
+    seed, runs = _runs(systems, protocol.name)
+    column, curves = f"val_{task.name}_accuracy", {}
+    for made in (runs[fold] for fold in sorted(runs)):
+        for name, run in made.items():
             history = pd.DataFrame(run.history).set_index("epoch")
-            for side, column in (("validation", f"val_{task.name}_accuracy"), ("training", f"{task.name}_accuracy")):
-                if column in history:
-                    curves[side].setdefault(_tested(run, data), {})[system_name] = 100 * history[column]
-    figures = []
-    side = "validation" if curves["validation"] else "training"
-    if curves[side]:
-        draw = partial(by_panel, curves[side], f"{side} accuracy, %")
-        figures.append(Picture(f"{NAME}-curves.png", f"{side} accuracy by epoch, {protocol}", draw))
-    fold, pair = min(runs), runs[min(runs)]
-    if set(compared) <= set(pair):
-        found = {each: embeddings(pair[each], data) for each in compared}
-        clips = [data.corpus.utterances[i] for i in found[compared[0]][0]]
-        if len(clips) >= FEWEST:
-            places = {each: layout(vectors) for each, (_, vectors) in found.items()}
-            truth = truths(task, clips, data.corpus.name)
-            draw = partial(maps, places, np.array(truth), task.labels)
-            caption = f"t-SNE of the test clips of {protocol}, fold {fold}, by {task.name}"
-            figures.append(Picture(f"{NAME}-tsne.png", caption, draw))
-    return Report(title, (), [f"Protocol {protocol}, seed {seed}."], figures=tuple(figures), name=NAME)
+            if column in history:
+                curves.setdefault(_heading(run, data, protocol), {})[name] = 100 * history[column]
+    if not curves:
+        return f"No accuracy by epoch: the runs of {protocol.name} have no validation side."
+    leaking = " (LEAKING: the epoch is chosen on the test side)" * protocol.chosen_on_test
+    caption = f"Validation accuracy by epoch, {protocol.name}, seed {seed}{leaking}"
+    return Picture(f"{NAME}-curves.png", caption, partial(by_panel, curves, "validation accuracy, %"))
 
 
-def _tested(run: Run, data: Data) -> str:
-    """Return the title of a panel: its test speakers."""
+def _heading(run: Run, data: Data, protocol: Protocol) -> str:
+    """Return the title of a panel: the side whose accuracy it shows, the test speakers, and the fold."""
     test = set(run.split.test)
-    return "tested: " + listed(sorted({u.speaker or "unknown" for u in data.corpus if u.id in test}))
+    tested = f"{listed(sorted({u.speaker or 'unknown' for u in data.corpus if u.id in test}))} (fold {run.split.fold})"
+    if protocol.chosen_on_test:
+        return f"LEAKING: validated on\nthe test side, {tested}"
+    return f"validation side of the run\nthat tests {tested}"
+
+
+def _embeddings(
+    systems: Mapping[str, System], data: Data, task: Task, protocol: str, compared: Sequence[str]
+) -> Picture | str:
+    shown = [name for name in compared if name in systems]
+    if not shown:
+        return f"No t-SNE: it compares two of {', '.join(compared)}, and none of them was trained."
+    seed, runs = _runs(systems, protocol)
+    fold = min(runs)
+    found = {name: embeddings(runs[fold][name], data) for name in dict.fromkeys((shown[0], shown[-1]))}
+    clips = [data.corpus.utterances[i] for i in found[shown[0]][0]]
+    if len(clips) < FEWEST:
+        return f"No t-SNE: fold {fold} of {protocol} tests fewer than {FEWEST} clips."
+    places = {name: layout(vectors) for name, (_, vectors) in found.items()}
+    truth = np.array(truths(task, clips, data.corpus.name))
+    caption = f"t-SNE of the test clips of {protocol}, fold {fold}, seed {seed}, by {task.name}"
+    return Picture(f"{NAME}-tsne.png", caption, partial(maps, places, truth, task.labels))

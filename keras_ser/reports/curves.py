@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from keras_ser.errors import UserError
-from keras_ser.evaluation.tables import Cell
+from keras_ser.evaluation.tables import PERCENT, Cell
 from keras_ser.reports.pictures import COLOURS, DASHES, GREY, look, mark, new, tidy
 
 if TYPE_CHECKING:
@@ -183,16 +183,26 @@ def diagnostics(
 
 
 def panels(
-    count: int, most: int, width: float, height: float, margins: tuple[float, float], shared: bool = True
+    count: int,
+    most: int,
+    width: float,
+    height: float,
+    margins: tuple[float, float],
+    shared: bool = True,
+    quantities: Sequence[str] = (),
 ) -> tuple[Figure, list[Axes]]:
     """Make a figure of `count` panels of `width` x `height` inches in rows of at most `most`, with `margins` beside and above.
 
-    If the panels have `shared` axes, only the lowest of each column has tick labels.
+    If the panels have `shared` axes, only the lowest of each column has tick labels. With `quantities`, one for each panel, only
+    panels of the same quantity share their vertical axis.
     """
     rows = -(-count // most)
     columns = -(-count // rows)
     figure = new(width * columns + margins[0], height * rows + margins[1])
-    grid = figure.subplots(rows, columns, sharex=shared, sharey=shared, squeeze=False)
+    grid = figure.subplots(rows, columns, sharex=shared, sharey=shared and not quantities, squeeze=False)
+    for k, quantity in enumerate(quantities):
+        if (first := quantities.index(quantity)) < k:
+            grid.flat[k].sharey(grid.flat[first])
     for i in range(count, rows * columns):
         grid.flat[i].set_visible(False)
         grid.flat[i - columns].tick_params(labelbottom=True)
@@ -208,20 +218,23 @@ def lines(
     bands: Sequence[str] = (),
     line: float | None = None,
     apart: int = 0,
+    quantities: Sequence[str] = (),
 ) -> Figure:
     """Draw a measure against a level: a panel for each part, a curve for each system.
 
     Args:
         parts: part -> system -> a cell for each position.
         places: positions on the horizontal axis, (places,); ticks: their labels.
-        xlabel, ylabel: axis labels of all panels.
+        xlabel, ylabel: axis labels of all panels; no `ylabel` if "".
         bands: the systems whose intervals are shaded.
         line: height of a dotted horizontal line, e.g. chance.
         apart: number of final places without a value on the axis (clean speech among levels in dB). Their points are drawn behind
             a line, not joined to the curve, with whiskers as intervals.
+        quantities: what each panel shows. Only panels of the same quantity share their vertical axis, and each has a label "%" if
+            its cells are percentages. Default: all show the same.
     """
     joined = len(places) - apart
-    figure, grid = panels(len(parts), 3, 3.4, 2.7, (0.6, 1.0))
+    figure, grid = panels(len(parts), 3, 3.4, 2.7, (0.6, 1.0), quantities=quantities)
     for axes, (part, systems) in zip(grid, parts.items(), strict=True):
         for k, (system, cells) in enumerate(systems.items()):
             style = look(k)
@@ -242,8 +255,11 @@ def lines(
             axes.axhline(line, color=GREY, linewidth=1, linestyle=":")
         axes.set_title(part, fontsize=10)
         axes.set_xticks(places, ticks)
+        if quantities and all(cell.form.scale == PERCENT.scale for cells in systems.values() for cell in cells):
+            axes.set_ylabel("%", fontsize=8)
         tidy(axes)
     figure.supxlabel(xlabel, fontsize=10)
-    figure.supylabel(ylabel, fontsize=10)
+    if ylabel:
+        figure.supylabel(ylabel, fontsize=10)
     figure.legend(*grid[0].get_legend_handles_labels(), loc="outside upper center", ncols=4, fontsize=8, frameon=False)
     return figure

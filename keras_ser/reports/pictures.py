@@ -14,7 +14,7 @@ import numpy as np
 
 from keras_ser.evaluation.intervals import too_few
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, TaskScores
-from keras_ser.evaluation.tables import form_of, metric_title
+from keras_ser.evaluation.tables import Published, form_of, metric_title
 from keras_ser.files import printable
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 COLOURS = ("#1b3a5c", "#c8500a", "#5b8c5a", "#8c9bab", "#b8860b", "#6a4c93", "#2f6690", "#a0522d")
 MARKERS, DASHES = "os^DvPx*", ("-", "--", "-.", ":")
 GREY, GRID = "#8c9bab", "#e3e6ea"
+CHANCE = {"color": "black", "linestyle": (0, (1.5, 1.5)), "linewidth": 1.5}
 
 
 def new(width: float, height: float) -> Figure:
@@ -68,6 +69,7 @@ class Panel(NamedTuple):
     rows: Sequence[str]  # names of the rows
     series: Mapping[str, Sequence[Score | None]]  # name -> a score for each row, or None
     together: Sequence[float | None] = ()  # the value for each row of the seeds' averaged probabilities, or None
+    chance: float | None = None  # the chance level of all rows, drawn as one line; None = that of each score
 
 
 def scores(results: Sequence[TaskScores]) -> Figure:
@@ -89,7 +91,7 @@ def scores(results: Sequence[TaskScores]) -> Figure:
 
 
 def dots(panels: Sequence[Panel], across: bool = False) -> Figure:
-    """Draw dots and whiskers: the mean over seeds with its 95 % interval, each seed, chance and a paper's score.
+    """Draw dots and whiskers: the mean over seeds with its 95 % interval, each seed, chance and a paper's score ± its deviation.
 
     The panels are stacked, or with `across` side by side, sharing their rows.
     """
@@ -106,15 +108,18 @@ def dots(panels: Sequence[Panel], across: bool = False) -> Figure:
         for k, (name, row) in enumerate(panel.series.items()):
             shift = 0.28 * (k - (len(panel.series) - 1) / 2)
             for y, score in enumerate(row):
-                if score is not None and not np.isnan(score.value):
+                if score is not None and not (np.isnan(score.value) and score.paper is None):
                     keys |= _whisker(axes, y + shift, score, name, look(k) | {"linestyle": ""})
         for y, value in enumerate(panel.together):
             if value is not None:
                 style = {"color": COLOURS[0], "marker": "D", "mfc": "white", "ms": 5, "linestyle": ""}
                 axes.plot(_scale(panel) * value, y - 0.27, **style)
                 keys["seeds averaged"] = mark("seeds averaged", **style)
+        if panel.chance is not None:
+            axes.axvline(_scale(panel) * panel.chance, zorder=1, **CHANCE)
+            keys["chance"] = mark("chance", **CHANCE)
         _finish(axes, panel)
-    last = ("95 % interval", "one seed", "seeds averaged", "chance", "paper")
+    last = ("95 % interval", "one seed", "seeds averaged", "chance", "paper", "± of the paper")
     order = sorted(keys, key=lambda key: last.index(key) + 1 if key in last else 0)
     figure.legend(
         handles=[keys[key] for key in order],
@@ -135,7 +140,7 @@ def _whisker(axes: Axes, y: float, score: Score, name: str, style: Mapping[str, 
     """Draw one score and return its legend entries."""
     scale, several = form_of(score.metric).scale, len(score.seeds) > 1
     label = name or ("mean over seeds" if several else "measured")
-    keys = {label: mark(label, markersize=6, **style)}
+    keys = {} if np.isnan(score.value) else {label: mark(label, markersize=6, **style)}
     if score.low is not None:
         line = {"linewidth": 2, "solid_capstyle": "butt"}
         axes.plot([scale * score.low, scale * score.high], [y, y], color=style["color"], **line)
@@ -146,12 +151,16 @@ def _whisker(axes: Axes, y: float, score: Score, name: str, style: Mapping[str, 
         axes.plot(scale * np.array(score.seeds), np.full(len(score.seeds), y + 0.29), **seeds)
         keys["one seed"] = mark("one seed", **seeds)
     if score.chance is not None:
-        line = {"color": "black", "linestyle": (0, (1.5, 1.5))}
-        axes.plot([scale * score.chance] * 2, [y - 0.42, y + 0.42], **line)
-        keys["chance"] = mark("chance", **line)
+        axes.plot([scale * score.chance] * 2, [y - 0.42, y + 0.42], **CHANCE)
+        keys["chance"] = mark("chance", **CHANCE)
     if score.paper is not None:
         star = {"color": style["color"] if name else COLOURS[1], "marker": "*", "ms": 11, "mec": "black", "mew": 0.5}
         axes.plot(scale * score.paper, y, zorder=5, **star)
+        if isinstance(score.paper, Published):
+            ends = scale * score.paper + scale * score.paper.std * np.array([-1, 1])
+            bar = {"linewidth": 1.2, "marker": "|", "ms": 7}
+            axes.plot(ends, [y, y], color=star["color"], zorder=4, **bar)
+            keys["± of the paper"] = mark("± of the paper", color=GREY, **bar)
         keys["paper"] = mark("paper", linestyle="", **star)
     return keys
 

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from keras_ser.evaluation.comparison import Comparison
-from keras_ser.evaluation.learning import Learning, faults, learning_table, verdicts
+from keras_ser.evaluation.learning import Learning, faults, learning_table, trained_unlike, verdicts
 from keras_ser.evaluation.scores import Score
 from keras_ser.evaluation.systems import Systems
 from keras_ser.evaluation.tables import PERCENT, Cell, Table, form_of, metric_title
@@ -69,8 +69,8 @@ def systems_report(
         swept: a setting in which the systems differ, for a plot of the scores against it.
     """
     paper, described, first, learned = paper or {}, described or {}, parts[0], learned or {}
-    untrained = faults(learned)
-    notes = [*untrained, *notes]
+    unlike = trained_unlike(learned)
+    notes = [*unlike, *faults(learned), *notes]
     matrices = {p.protocol: p.results[confused].confusion for p in parts} if confused else {}
     shares = {"paper": paper_confusion} if len(paper_confusion) and confused else {}
     shares |= {protocol: matrix.share for protocol, matrix in matrices.items()}
@@ -80,7 +80,7 @@ def systems_report(
     led = next((m for m in first.metrics if any(m in figures for figures in printed)), first.metrics[0])
     sections: list[str | Table] = [*([_training(parts, learned)] if learned else []), *tables]
     if len(parts) > 1:
-        sections.append(f"Difference: {first.protocol} minus {parts[-1].protocol}, not paired.")
+        sections.append(f"{_minus(parts)}: not paired.")
     for part in parts:
         differences = [f"- {a} - {b}: {' '.join([c.lines()[0], *c.notes])}" for a, b, c in part.differences]
         sections += [f"## {part.protocol}", ": ".join(filter(None, (described.get(part.protocol), part.scale())))]
@@ -109,6 +109,7 @@ def systems_report(
         caution=" ".join(
             [
                 *(f"{name}: {verdicts(runs)}." for name, runs in learned.items() if any(run.fault for run in runs)),
+                *unlike,
                 _leaking(described),
             ]
         ).strip(),
@@ -141,7 +142,9 @@ def _sweep(parts: Sequence[Systems], swept: Swept) -> Any:
         for title, known in {**cells, **swept.further}.items()
     }
     ticks = [f"{place:g}" for place in places]
-    return curves.lines(panels, places, ticks, swept.setting, "%", list(swept.curves))
+    # a title is "QUANTITY, PROTOCOL", or only a quantity
+    quantities = [title.rpartition(", ")[0] or title for title in panels]
+    return curves.lines(panels, places, ticks, swept.setting, "", list(swept.curves), quantities=quantities)
 
 
 def _training(parts: Sequence[Systems], learned: Mapping[str, Sequence[Learning]]) -> Table:
@@ -182,7 +185,11 @@ def _by_protocol(
         if len(parts) > 1:
             row.append(PERCENT._replace(sign="+")(cells[0].value - cells[-1].value))
         rows.append(row)
-    return Table(f"{metric_title(metric)}, %", columns + ["difference"] * (len(parts) > 1), rows)
+    return Table(f"{metric_title(metric)}, %", columns + [_minus(parts)] * (len(parts) > 1), rows)
+
+
+def _minus(parts: Sequence[Systems]) -> str:
+    return f"{parts[0].protocol} minus {parts[-1].protocol}"
 
 
 def _dots(
@@ -191,15 +198,18 @@ def _dots(
     papers: Mapping[str, Mapping[str, Mapping[str, float]]],
 ) -> Any:
     found = []
+    names = dict.fromkeys(name for part in parts for name in (*part.tables, *papers.get(part.protocol, {})))
     for metric in parts[0].metrics:
         series = {}
         for k, part in enumerate(parts):
             # the paper's figure is shown with its own protocol
             beside = {**(paper if k == 0 else {}), **papers.get(part.protocol, {})}
-            own = [beside.get(s, {}).get(metric) for s in part.tables]
-            scores = [found_[metric] for found_ in part.scores.values()]
+            scores = [part.scores.get(name, {}).get(metric, Score(metric, math.nan, None, None, ())) for name in names]
+            own = [beside.get(name, {}).get(metric) for name in names]
             series[part.protocol] = [_bare(score, figure) for score, figure in zip(scores, own, strict=True)]
-        found.append(Panel(f"{metric_title(metric)}, %", list(parts[0].tables), series))
+        chances = {part.scores[name][metric].chance for part in parts for name in part.scores}
+        chance = chances.pop() if len(chances) == 1 else None
+        found.append(Panel(f"{metric_title(metric)}, %", list(names), series, chance=chance))
     return pictures.dots(found, across=True)
 
 

@@ -25,7 +25,8 @@ SHADES, GRID_POINTS = "viridis", 60
 def position(each: Range | Choice, value: Any) -> float:
     """Map a value to its position in its range, 0 to 1, on a log scale if that is searched; a choice to its index."""
     if isinstance(each, Choice):
-        return each.values.index(str(value)) / (len(each.values) - 1) if str(value) in each.values else float("nan")
+        text = each.text(value)
+        return each.values.index(text) / (len(each.values) - 1) if text in each.values else float("nan")
     low, high, value = each.low, each.high, float(value)
     if each.log:
         if value <= 0:

@@ -104,8 +104,10 @@ class Found:
         return monitored(self.recipe)
 
     def value(self, trial: Trial, key: str) -> Any:
-        """Return a trial's value of a key; for the unchanged recipe its own."""
-        return trial.values.get(key, lookup(self.recipe, key))
+        """Return a trial's value of a key, for the unchanged recipe its own; of a choice its text."""
+        value = trial.values.get(key, lookup(self.recipe, key))
+        each = next(each for each in self.space if each.key == key)
+        return each.text(value) if isinstance(each, Choice) else value
 
     def table(self) -> pd.DataFrame:
         """Return the contents of trials.csv, a row per trial, in order."""
@@ -253,9 +255,9 @@ class Found:
         for axes, each in zip(drawn, self.space, strict=False):
             values = [self.value(trial, each.key) for trial in scored]
             if isinstance(each, Choice):
-                names = list(dict.fromkeys([*each.values, *map(str, values)]))
+                names = each.order(values)
                 axes.set_xticks(range(len(names)), names)
-                values = [names.index(str(value)) for value in values]
+                values = [names.index(value) for value in values]
             elif each.log and min(values) > 0:
                 axes.set_xscale("log")
             _points(axes, values, scores, [trial.number for trial in scored], best)

@@ -5,7 +5,7 @@ import hashlib
 import itertools
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,27 @@ class Choice:
 
     def __str__(self) -> str:
         return f"{self.key}={','.join(self.values)}"
+
+    def text(self, value: Any) -> str:
+        """Return a recipe's value as a choice writes it: the choice that equals it, or its own text; (1.0,) is 1."""
+        value = value[0] if isinstance(value, tuple | list) and len(value) == 1 else value
+        own = f"{value:g}" if isinstance(value, float) else str(value)
+        return next((text for text in self.values if text == str(value) or _parsed(text) == value), own)
+
+    def order(self, texts: Iterable[str]) -> list[str]:
+        """Return different texts in the order of their values if all are numbers, else the choices first."""
+        found = list(dict.fromkeys([*self.values, *texts]))
+        try:
+            return sorted(found, key=float)
+        except ValueError:
+            return found
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 Space = Sequence[Range | Choice]

@@ -9,6 +9,7 @@ import pytest
 import scipy
 import soundfile
 
+from keras_ser.cli.recipe_script import Trained
 from keras_ser.corpora import read_corpus
 from keras_ser.models.whole_model import inner_network, recipe_embedder
 from keras_ser.training import Run
@@ -49,6 +50,31 @@ def test_levels_without_pretrained_parts_have_a_rate_at_which_they_learn():
         assert {recipe.optimizer.learning_rate for name, recipe in made.items() if name != "w2e"} == {rate}
 
 
+def test_pretrained_files_are_checked_once_for_all_systems(monkeypatch):
+    module, read = imported("multilevel"), []
+    monkeypatch.setattr("keras_ser.models.wav2vec2.header.checked_config", read.append)
+    monkeypatch.setattr(
+        "keras_ser.models.multilevel.weights.alexnet_weights", lambda file, filters: read.append((file, filters))
+    )
+    made = imported("multilevel_iemocap").variants({"wav2vec2": "w2e-base", "alexnet": "a.safetensors"})["iemocap"]
+    assert [module.checked(recipe, None) for recipe in made.values()] == list(made.values()) and len(made) == 9
+    assert read == ["w2e-base", ("a.safetensors", (64, 192, 384, 256, 256))]
+
+
+@pytest.mark.parametrize("asked", ["all", "some"])
+def test_paper_has_its_row_of_wav2vec2_without_a_checkpoint(asked, monkeypatch):
+    module, told = imported("multilevel"), {}
+    monkeypatch.setattr("sys.argv", ["multilevel_iemocap.py"])
+    monkeypatch.setattr(module, "recipe_main", lambda *given, reports, **more: reports)
+    monkeypatch.setattr(module, "systems_table", lambda about, pairs, paper: told.update(about=about))
+    monkeypatch.setattr(module, "with_course", lambda table, compared: None)
+    monkeypatch.setattr(module, "with_known", lambda table, about: lambda trained: trained.notes)
+    systems = dict.fromkeys(module.ADDITIONS if asked == "all" else ("ser", "mf"))
+    notes = module.main(lambda given: {}, "page")(Trained("iemocap", systems, None, None))
+    # a paper's system that `about` does not name has a row without measured values
+    assert ("w2e" in told["about"]) == (asked == "some") and len(notes) == (asked == "all")
+
+
 @pytest.mark.slow
 def test_levels_on_a_twin_of_iemocap(tmp_path):
     """The paper's rows beside it, the partner validates, what is not pretrained is said first; the leaking protocol is marked."""
@@ -68,6 +94,7 @@ def test_levels_on_a_twin_of_iemocap(tmp_path):
     assert figures == {*texts, "course-curves.png", "course-tsne.png"}
     apart = next((tmp_path / "out").glob("*-systems-*/known.md")).read_text()
     assert "mf-mtl-cr, gender known" in apart and "Side information" in apart
+    assert apart.splitlines()[0] == f"{text.splitlines()[0]}, with the true gender"
     (folder,) = (tmp_path / "out").glob("multilevel_iemocap-mf-mtl-cr-????????/leave-one-speaker-out/fold-01-*")
     check_known_gender(Run.load(folder), pd.read_csv(folder / "predictions_known_gender.csv"), root)
     (split,) = (tmp_path / "out").glob("multilevel_iemocap-ser-*/leave-one-speaker-out/fold-01-*/split.json")
@@ -76,6 +103,8 @@ def test_levels_on_a_twin_of_iemocap(tmp_path):
     assert {name[:5] + name[-4] for name in sides["validation"]} == {"Ses01F"}, "not Ses02F, the next"
     text = multilevel(root, tmp_path / "leaky", "--variant=leaky", "--systems=ser", "--protocol=paper")
     assert "leave-one-speaker-out-leaky" in text and "so its scores are too high and invalid" in text
+    (course,) = (path.read_text() for path in (tmp_path / "leaky").glob("*/course.md"))
+    assert "leave-one-speaker-out-leaky, seed 0 (LEAKING: the epoch is chosen on the test side)" in course
 
 
 @pytest.mark.slow

@@ -72,7 +72,7 @@ def test_attention_over_statistics(tmp_path, capsys):
     assert done.returncode == 0, done.stderr
     header = next(line for line in done.stdout.splitlines() if line.startswith("system"))
     protocols = ["paper-random-windows", "random-clips", "leave-one-speaker-out"]
-    assert header.split() == ["system", protocols[0], "(paper)", *protocols, "difference"]
+    assert header.split() == ["system", protocols[0], "(paper)", *protocols, protocols[0], "minus", protocols[-1]]
     (folder,) = tmp_path.glob("mt_a_dnn_manifest-systems-*")
     text = (folder / "systems.md").read_text()
     for words in ("LEAKING", "Windows in total: anger", "mt-a-dnn - svm: emotion uar", "| 52.03 |"):

@@ -8,10 +8,10 @@ import pytest
 from sklearn.metrics import accuracy_score, recall_score
 
 from keras_ser.evaluation import compare, corrected, score
-from keras_ser.evaluation.learning import LEARNED, Learning
+from keras_ser.evaluation.learning import LEARNED, Learning, trained_unlike
 from keras_ser.evaluation.systems import Systems
-from keras_ser.evaluation.tables import Published
-from keras_ser.reports import gain_report, systems_report
+from keras_ser.evaluation.tables import Cell, Published
+from keras_ser.reports import Swept, gain_report, systems_report
 from tests.evaluation.conftest import EMOTION, table
 
 PAPER = ((0.5, 0.3, 0.1, 0.1), (0.1, 0.7, 0.1, 0.1), (0.0, 0.2, 0.6, 0.2), (0.25, 0.25, 0.25, 0.25))
@@ -65,7 +65,54 @@ def test_what_was_learned_stands_first_and_each_protocol_has_its_own_figures_of_
     assert other == ["ProgNet [88]", "–", "65.7", "–", "–"]
     assert made.data["protocols"]["disjoint"]["paper"]["net"] == {"uar": 0.688}
     drawn = [line for axes in made.figures[0].draw().axes for line in axes.lines if line.get_marker() == "*"]
-    assert [line.get_xdata()[0] for line in drawn] == pytest.approx([68.8])
+    assert [line.get_xdata()[0] for line in drawn] == pytest.approx([68.8, 65.7])
+
+
+def test_picture_shows_the_papers_deviations_other_authors_and_chance(parts):
+    papers = {"disjoint": {"net": {"uar": Published(0.688, 0.012)}, "ProgNet [88]": {"uar": 0.657}}}
+    made = systems_report("title", parts, about={"net": "ours", "svm": "old"}, papers=papers)
+    figure = made.figures[0].draw()
+    uar, accuracy = figure.axes
+    assert [label.get_text() for label in uar.get_yticklabels()] == ["net", "svm", "ProgNet [88]"]
+    bars = [line.get_xdata() for line in uar.lines if line.get_marker() == "|" and len(line.get_xdata()) == 2]
+    np.testing.assert_allclose(bars, [[67.6, 70.0]])
+    upright = [[line.get_xdata()[0] for line in axes.lines if list(line.get_ydata()) == [0, 1]] for axes in figure.axes]
+    assert upright == [[25.0], []], "four classes; the chance level of accuracy is not known"
+    assert "± of the paper" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_networks_trained_to_different_scores_are_named_first(parts):
+    def runs(training, verdict=LEARNED, steps=80):
+        return [
+            Learning(p, fold, 0, "emotion", "uar", training, 0.6, steps, verdict) for p in PROTOCOLS for fold in (0, 1)
+        ]
+
+    short = "underfit: too short"
+    learned = {"net": runs(0.9), "svm": runs(1.0, steps=None), "near": runs(0.96), "best": runs(0.997)}
+    said = trained_unlike({**learned, "short": runs(0.4, short)})
+    sentence = "Training scores under {}: net 90.0, but best 99.7: compare them after longer training."
+    assert said == [sentence.format(protocol) for protocol in PROTOCOLS]
+    assert trained_unlike({"net": runs(0.9), "next": runs(0.94)}) == []
+    alone = {name: mine[:2] for name, mine in learned.items() if name != "near"}
+    made = systems_report("title", parts[:1], about={"net": "ours", "svm": "old"}, learned=alone)
+    sentence = "Training scores: net 90.0, but best 99.7: compare them after longer training."
+    assert made.lines()[-1] == f"Caution: {sentence}" and made.to_markdown().splitlines()[2] == f"- {sentence}"
+
+
+def test_sweep_shares_an_axis_between_panels_of_one_quantity(parts):
+    further = {"accuracy of gender, leaking": {"net": Cell(0.95)}, "EER of the speakers of x": {"net": Cell(0.05)}}
+    swept = Swept("alpha", {"gender": {0.0: "svm", 1.0: "net"}}, further)
+    figure = systems_report("title", parts, about={"net": "ours", "svm": "old"}, swept=swept).figures[-1].draw()
+    axes = {each.get_title(): each for each in figure.axes if each.get_visible()}
+    shared = axes["UAR (UA), leaking"].get_shared_y_axes()
+    for title, others in {
+        "UAR (UA), leaking": {"UAR (UA), disjoint"},
+        "accuracy (WA), leaking": {"accuracy (WA), disjoint"},
+        "accuracy of gender, leaking": set(),
+        "EER of the speakers of x": set(),
+    }.items():
+        assert {t for t in axes if t != title and shared.joined(axes[t], axes[title])} == others
+    assert {each.get_ylabel() for each in axes.values()} == {"%"}
 
 
 def test_scores_and_corrected_differences_are_those_of_each_protocol(parts, tables):
@@ -91,7 +138,7 @@ def test_systems_report(made, tables, tmp_path):
         100 * (m["emotion"] == m["emotion/prediction"]).mean() for _, m in tables["net"].groupby("protocol", sort=False)
     ]
     header, net, svm = made.summary[0].text()
-    assert header == ["system", "paper", *PROTOCOLS, "difference"]
+    assert header == ["system", "paper", *PROTOCOLS, "leaking minus disjoint"]
     assert net[:2] == ["net", "60.02"] and svm[:2] == ["svm", ""] and net[-1] == f"{values[0] - values[1]:+.1f}"
     assert all(cell.startswith(f"{value:.1f} ± ") for cell, value in zip(net[2:4], values, strict=True))
     assert made.lines()[-1] == "Caution: svm: 1 of 8 runs failed."

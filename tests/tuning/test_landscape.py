@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from keras_ser.models import svm
 from keras_ser.tuning import landscape, parse
 from keras_ser.tuning.judgement import interval, limit, verdict
 from keras_ser.tuning.search_report import Found, Trial
@@ -99,6 +100,21 @@ def test_a_baseline_between_the_choices_has_no_line():
         (axes,) = landscape.parallel(found).axes[:1]
         assert ("best" in [line.get_label() for line in axes.lines]) == best
         found.trials[1] = Trial(1, found.trials[1].values, (0.95,), (2,))
+
+
+def test_values_of_a_choice_are_in_order_and_a_tuple_of_one_is_its_element():
+    machine = tiny.TRAINED.replace(model="svm", config=svm.Config(C=(1.0,)))
+    trials = {0: Trial(0, {}, (0.5,), (1,)), 1: Trial(1, {"config.C": "10"}, (0.4,), (1,))}
+    found = Found(machine, (parse("config.C=10,0.1"),), (), "grid", None, trials)
+    axes = found.figure().axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.1", "1", "10"]
+    drawn = [collection.get_offsets()[0].tolist() for collection in axes.collections]
+    assert drawn == [[2, 0.4], [1, 0.5], [1, 0.5]], "trial, baseline, best"
+    assert list(found.table()["config.C"]) == ["1", "10"]
+    choice = parse("config.C=1,10")
+    assert [choice.text(value) for value in ((1.0,), "10", 1, (0.3,), (1, 2))] == ["1", "10", "1", "0.3", "(1, 2)"]
+    assert parse("config.attention=true,false").text(True) == "true"
+    assert parse("config.pooling=mean,attention").order(["last"]) == ["mean", "attention", "last"]
 
 
 @pytest.fixture

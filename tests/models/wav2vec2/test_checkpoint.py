@@ -229,6 +229,23 @@ def test_more_layers_in_the_file_than_in_the_config_are_refused(form, folder):
     assert "16 not known" in refused(folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("hidden_size", "encoder.layer_norm.weight (expected (1000000000,), received"),
+        ("intermediate_size", "intermediate_dense.weight (expected (1000000000, "),
+        ("num_hidden_layers", "expected the tensors of 1000000000 layers (config.json). Received: "),
+        ("num_conv_pos_embeddings", "encoder.pos_conv_embed.conv.weight_g (expected (1, 1, 1000000000), received"),
+    ],
+)
+def test_sizes_of_another_checkpoint_are_refused_before_a_layer_of_them_is_made(form, folder, name, words, monkeypatch):
+    monkeypatch.setattr(Wav2Vec2, "__init__", lambda *given, **options: pytest.fail("a layer was made"))
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, name: 10**9}))
+    monkeypatch.setattr("keras_ser.models.wav2vec2.header.listed", lambda names, most: ", ".join(names))
+    assert words in refused(folder)
+
+
 @pytest.mark.parametrize("left", [0, 5, 300, -1], ids=["empty", "no header", "half a header", "a byte short"])
 def test_truncated_weights_are_refused_in_one_line(form, folder, left):
     whole = (folder / "model.safetensors").read_bytes()
