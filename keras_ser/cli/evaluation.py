@@ -158,6 +158,7 @@ def _scorer(options: argparse.Namespace) -> Callable[[Path], tuple[Any, Path]]:
 
 def _evaluate_several(folders: Sequence[Path], score: Callable[[Path], tuple[Any, Path]]) -> int:
     """Print the main task's scores of each folder and protocol, then the folders that are not runs or failed."""
+    from keras_ser.evaluation.learning import stored_verdicts
     from keras_ser.evaluation.tables import Table
     from keras_ser.experiment.stored import is_experiment_or_run
     from keras_ser.reports.render import terminal
@@ -165,7 +166,8 @@ def _evaluate_several(folders: Sequence[Path], score: Callable[[Path], tuple[Any
     rows, failed = [], []
     for folder in folders:
         if not is_experiment_or_run(folder):  # as what a pattern finds beside them
-            print(f"keras-ser: left out, not a run or experiment: {folder}", file=sys.stderr)
+            if not (folder / "systems.md").exists():  # written by a recipe of several systems
+                print(f"keras-ser: left out, not a run or experiment: {folder}", file=sys.stderr)
             continue
         try:
             made, _ = score(folder)
@@ -176,11 +178,11 @@ def _evaluate_several(folders: Sequence[Path], score: Callable[[Path], tuple[Any
         for result in main:
             of_classes = [result[metric].cell() for metric in ("uar", "accuracy")] if result.labels else ["", ""]
             cells = of_classes + ([""] if result.labels else [result["ccc"].cell()])
-            rows.append(
-                [str(folder), result.protocol, result.task, *cells, str(result.clips), str(result.speakers or "–")]
-            )
+            counts = [str(result.clips), str(result.speakers or "–")]
+            verdict = stored_verdicts(made.data, result.protocol) or "–"
+            rows.append([str(folder), result.protocol, result.task, *cells, *counts, verdict])
     if rows:
-        columns = ["run", "protocol", "task", "UAR, %", "accuracy, %", "CCC", "clips", "speakers"]
+        columns = ["run", "protocol", "task", "UAR, %", "accuracy, %", "CCC", "clips", "speakers", "verdict"]
         empty = {i for i in range(3, 6) if all(row[i] == "" for row in rows)}
         rows = [[cell for i, cell in enumerate(row) if i not in empty] for row in rows]
         columns = [name for i, name in enumerate(columns) if i not in empty]

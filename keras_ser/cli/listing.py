@@ -14,8 +14,8 @@ def add(commands) -> None:
     shown = commands.add_parser(
         "list",
         help="list experiments with their finished runs and main scores",
-        description="Print a row for each experiment in a folder, newest first, with the main task's UAR or CCC and its 95 % "
-        "interval.",
+        description="Print a row for each experiment in a folder, newest first, with the main task's UAR or CCC, its 95 % "
+        "interval, and whether the runs have learned.",
     )
     shown.add_argument(
         "folder", nargs="?", default="saved_models", metavar="DIR", help="folder of experiments (default: saved_models)"
@@ -51,11 +51,11 @@ def _list(options: argparse.Namespace) -> int:
         )
         root = Path(each.root).name
         corpus = each.corpus if root in ("", each.corpus) else f"{each.corpus} {root}"
-        rows.append([str(each.folder), corpus, "damaged" if each.fault else done, score, f"{each.date:%Y-%m-%d %H:%M}"])
+        state, date = "damaged" if each.fault else done, f"{each.date:%Y-%m-%d %H:%M}"
+        rows.append([str(each.folder), corpus, state, score, each.verdict, date])
     if rows:
-        print(
-            "\n".join(terminal(Table("", ["experiment", "corpus", "finished", "main score", "last written"], rows, 5)))
-        )
+        columns = ["experiment", "corpus", "finished", "main score", "verdict", "last written"]
+        print("\n".join(terminal(Table("", columns, rows, 6))))
     for each in (each for each in found if each.fault):
         print(f"keras-ser: {each.fault}", file=sys.stderr)
     return 0

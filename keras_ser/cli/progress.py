@@ -1,7 +1,6 @@
 """Progress of commands on a terminal."""
 
 import contextlib
-import re
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -23,6 +22,7 @@ class Progress:
         self.failures = self.started = self.number = self.total = 0
         self.spoken = self.began = time.monotonic()
         self.first: tuple[str, int, float] | None = None  # stage, epoch and time of a job's first finished epoch
+        self.stage = ""  # that of the last epoch
         self.bar: Any = None
         self.tasks: dict[str, Any] = {}
         self.stack = contextlib.ExitStack()
@@ -41,7 +41,7 @@ class Progress:
 
     def job(self, number: int, total: int, job) -> None:
         check_interrupt()
-        title, self.total, self.first = _title(job), total, None
+        title, self.total, self.first, self.stage = _title(job), total, None, ""
         self.number = number
         self.spoken = self.began = time.monotonic()
         if self.bar is None:
@@ -74,10 +74,8 @@ class Progress:
 
     def epoch(self, stage: str, epoch: int, epochs: int, logs: Mapping[str, float]) -> None:
         check_interrupt()
-        shown = [f"loss {logs['loss']:.3f}"] if "loss" in logs else []
-        shown += [f"{k.removeprefix('val_')} {v:.3f}" for k, v in logs.items() if re.fullmatch("val_.*_(uar|ccc)", k)][
-            :1
-        ]
+        self._continued(stage, epoch, logs)
+        shown = _shown(logs)
         if self.bar is None:
             # a baseline counts settings, or clips
             text = f"{stage}: {'epoch ' if 'loss' in logs else ''}{epoch} of {epochs}"
@@ -91,6 +89,12 @@ class Progress:
             # count part of the run as done, so that the remaining time can be estimated
             place, stages = {"model 1": (0, 2), "model 2": (1, 2)}.get(stage, (0, 1))
             self.bar.update(self.tasks["jobs"], completed=self.started + (place + epoch / epochs) / stages)
+
+    def _continued(self, stage: str, epoch: int, logs: Mapping[str, float]) -> None:
+        """Say after the first epoch of a call that an earlier call has finished those before it."""
+        if self.stage != stage and epoch > 1 and "loss" in logs:
+            self.say(f"{stage}: continued after epoch {epoch - 1}")
+        self.stage = stage
 
     def _epoch_line(self, stage: str, epoch: int, epochs: int, text: str) -> None:
         """Print `text` on an epoch, with the remaining time of all runs once two epochs have been timed."""
@@ -121,6 +125,20 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _shown(logs: Mapping[str, float]) -> list[str]:
+    """Return the main task's loss and its validation score; without a validation side, its score in training.
+
+    The total loss may rise although the main task is learned, because it contains the loss of an adversary.
+    """
+    scores = [name for name in logs if name.endswith(("_uar", "_ccc"))]
+    training = [name for name in scores if not name.startswith("val_")]
+    own = f"{training[0].rpartition('_')[0]}_loss" if training else ""
+    loss = own if own in logs else "loss"
+    shown = [f"{loss} {logs[loss]:.3f}"] if loss in logs else []
+    found = [f"{name.removeprefix('val_')} {logs[name]:.3f}" for name in scores if name not in training]
+    return shown + (found or [f"{name} in training {logs[name]:.3f}" for name in training])[:1]
 
 
 def _title(job) -> str:

@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -269,6 +270,8 @@ def _jobs(options: argparse.Namespace) -> int:
 
     (recipe,) = chosen.values()
     folder = experiment_folder(recipe, options.out)
+    if len(recipes) > 1 and not options.quiet:
+        print(f"runs of {recipe.name}; --variant lists those of another: {', '.join(recipes)}", file=sys.stderr)
     for job in job_names(recipe, corpus, folds_asked(options)):
         state = "finished" if model_file(folder / job) else "failed" if failure(folder / job) else "open"
         if state == "finished":

@@ -230,7 +230,8 @@ def gain_tables(over: tuple[str, str], reference: str, papers: Mapping[str, Pape
             part = _systems(of_both, protocol.name, [over[::-1]], metrics=metrics)
             scores = {system: figures for system, figures in paper.scores.items() if system in over}
             title = f"{' over '.join(over[::-1])} on {where}"
-            made = gain_report(title, part, paper=scores, missing=trained.missing, notes=told)
+            learned = {name: system.learned for name, system in of_both.systems.items()}
+            made = gain_report(title, part, paper=scores, missing=trained.missing, notes=told, learned=learned)
             yield made, made.save(trained.folder)
         try:
             made = run_verification(

@@ -2,8 +2,10 @@
 
 A test score describes a method only if the network was trained to its end. A run is called *underfit* if
 
-* its epochs ended while the training and validation scores were still rising (unless the learning rate had fallen to 0),
+* its epochs ended while the training and validation scores were still rising,
 * patience, or the last epoch of a run without epoch selection, ended it while the training score was still rising below `KNOWN`,
+* its learning rate had fallen to 0, the training score is below `SHORT` and had risen by `ROSE` over the last half of the epochs
+  (while the rate falls every score rises to the last epoch, so that the two rules above do not apply),
 * the training score is `FAR` below what it reached later in the same run, or what other runs of the recipe reach,
 * the training score is nearer to chance than to 1,
 * or there are fewer than `FEW` epochs, too few to judge their course, and the training score is below `KNOWN`;
@@ -12,11 +14,13 @@ and *overfit* if the validation score had fallen by `FELL` before the kept epoch
 epochs.
 """
 
+from __future__ import annotations
+
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,11 +29,16 @@ from keras_ser.models import is_baseline, model_module
 from keras_ser.recipe import Recipe
 from keras_ser.tasks import Task
 
+if TYPE_CHECKING:
+    from keras_ser.training import Run
+
 RISING = 0.01  # minimum rise of a score from the fourth fifth of the epochs to the last
 KNOWN = 0.9  # training scores above this may still rise
 FAR = 0.1
 NEAR = 0.05  # networks whose training scores differ by this or more should not be compared
 FELL = 0.05
+SHORT = KNOWN - FAR  # a schedule that ended at a training score above this was long enough
+ROSE = 0.05
 HALF = 0.5  # fraction of the way from chance to 1
 FEW = 5
 SHOWN = 3
@@ -105,6 +114,11 @@ def run_learning(recipe: Recipe, about: Mapping[str, Any], protocol: str, fold: 
     )
 
 
+def learning_of(runs: Iterable[Run]) -> list[Learning]:
+    """Judge finished runs of one recipe."""
+    return together([run_learning(r.recipe, r.about, r.split.protocol, r.split.fold, r.seed) for r in runs])
+
+
 def together(runs: Sequence[Learning]) -> list[Learning]:
     """Judge the runs of one recipe together: those far below the training scores of the others are underfit, too."""
     reached = (
@@ -153,9 +167,28 @@ def learning_table(systems: Mapping[str, Sequence[Learning]], tested: Mapping[tu
 
 def verdicts(runs: Sequence[Learning]) -> str:
     """Return "learned", or the number of runs with each verdict: "3 of 10 underfit"."""
-    kinds = [run.verdict.split(":")[0] for run in runs]
-    found = [f"{kinds.count(kind)} of {len(runs)} {kind}" for kind in dict.fromkeys(kinds) if kind != LEARNED]
-    return ", ".join(found) or LEARNED
+    return _counted([run.verdict for run in runs])
+
+
+def stored_verdicts(report: Mapping[str, Any], protocol: str) -> str:
+    """Return the `verdicts` on the runs of a protocol in the contents of report.json; "" if it has none."""
+    found = [str(run["verdict"]) for run in report.get("learned", ()) if run["protocol"] == protocol]
+    return _counted(found) if found else ""
+
+
+def untrained(systems: Mapping[str, Sequence[Learning]]) -> list[str]:
+    """Return a line for the terminal for each system with underfit or overfit runs."""
+    return [
+        f"{f'{name}: ' if name else ''}{verdicts(runs)}."
+        for name, runs in systems.items()
+        if any(run.fault for run in runs)
+    ]
+
+
+def _counted(found: Sequence[str]) -> str:
+    kinds = [verdict.split(":")[0] for verdict in found]
+    told = [f"{kinds.count(kind)} of {len(kinds)} {kind}" for kind in dict.fromkeys(kinds) if kind != LEARNED]
+    return ", ".join(told) or LEARNED
 
 
 def faults(systems: Mapping[str, Sequence[Learning]]) -> list[str]:
@@ -220,8 +253,8 @@ def _fault(recipe: Recipe, about: Mapping[str, Any], task: Task, training: float
         steps = len(rows) * about.get("steps", 0)
         return f"underfit: {len(rows)} epochs, {steps} steps, with {form(training)} on the training side"
     curve = [row.get(f"{task.name}_{'ccc' if task.continuous else 'accuracy'}", math.nan) for row in rows]
-    rising, annealed = _rise(curve) > RISING, recipe.optimizer.schedule == "cosine"
-    ended = len(rows) >= recipe.epochs
+    rising, ended = _rise(curve) > RISING, len(rows) >= recipe.epochs
+    annealed = ended and recipe.optimizer.schedule == "cosine"
     if ended and not annealed and rising and _rise(validation) > RISING:
         return f"underfit: still rising on both sides when its {len(rows)} epochs ended"
     smooth = _smooth(curve)
@@ -231,6 +264,9 @@ def _fault(recipe: Recipe, about: Mapping[str, Any], task: Task, training: float
     if rising and training < KNOWN and not annealed and (not ended or about.get("monitor") is None):
         what, steps = "its epochs" if ended else "patience", len(rows) * about["steps"]
         return f"underfit: {what} ended it at {steps} steps, when the training side had {form(training)} and was still rising"
+    if annealed and training < SHORT and smooth[-1] - smooth[(len(rows) - 1) // 2] > ROSE:
+        steps = len(rows) * about.get("steps", 0)
+        return f"underfit: the learning rate had fallen to 0 after {steps} steps, with {form(training)} on the training side"
     smooth = _smooth(validation)
     best = int(np.nanargmax(smooth[:kept])) if np.isfinite(smooth[:kept]).any() else kept - 1
     if smooth[best] - smooth[kept - 1] > FELL:

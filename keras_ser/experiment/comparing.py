@@ -73,12 +73,12 @@ def _difference(a: Sequence[str], b: Sequence[str]) -> str:
 
 
 def _trained(name: str, folder: Path, table: pd.DataFrame, protocol: str) -> list[str]:
-    """Return a line on whether an experiment's runs have learned; none if its folder holds only their predictions."""
+    """Return a line on whether an experiment's runs have learned."""
     table = table[table["protocol"] == protocol]
     keys = table[["protocol", "fold", "seed"]].drop_duplicates().itertuples(index=False)
-    runs = [(folder / run_folder(*key), *key) for key in keys]
+    runs = [(folder if model_file(folder) else folder / run_folder(*key), *key) for key in keys]
     if not all(model_file(path) for path, *_ in runs):
-        return []
+        return [f"{name}: whether its runs have learned is unknown, since only predictions were found"]
     loaded = [(Run.load(path), *key) for path, *key in runs]
     learned = together([run_learning(run.recipe, run.about, *key) for run, *key in loaded])
     header, row = learning_table({"": learned}, {}).text()

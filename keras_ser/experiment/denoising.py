@@ -14,6 +14,7 @@ import pandas as pd
 from keras_ser.audio.noise import mix
 from keras_ser.audio.quality import MEASURES, available
 from keras_ser.errors import UserError
+from keras_ser.evaluation.learning import learning_of
 from keras_ser.experiment.denoisers import METHODS, Waveforms, denoising_methods, method_names
 from keras_ser.experiment.failures import check_any, left_out
 from keras_ser.experiment.planning import by_validity, jobs, unit
@@ -108,6 +109,7 @@ def run_denoising(
         missing=left_out(folder, own, there),
         notes=told,
         unit=unit(data),
+        learned=learning_of(runs),
     )
     made.save(folder)
     return made

@@ -11,6 +11,7 @@ from keras_ser.checks import listed
 from keras_ser.corpora import Corpus, CorpusError
 from keras_ser.corpora.spelling import comparable, shown
 from keras_ser.errors import UserError
+from keras_ser.evaluation.learning import learning_of
 from keras_ser.experiment.planning import tested
 from keras_ser.experiment.rescoring import cache_folder, data_of, runs_of
 from keras_ser.models import deterministic_model
@@ -220,6 +221,7 @@ def evaluate_elsewhere(
         protocols={PROTOCOL: {"description": "every clip of another corpus", "speaker_dependent": dependent}},
         notes=notes,
         deterministic=deterministic_model(runs[0].recipe),
+        learned=[replace(run, protocol=PROTOCOL) for run in learning_of(runs)],
     )
     where = Path(out) if out else folder / ("on-" + re.sub("[^A-Za-z0-9._-]+", "-", name))
     made.save(where)

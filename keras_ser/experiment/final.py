@@ -15,6 +15,7 @@ from typing import Any
 
 from keras_ser.errors import RunError, UserError
 from keras_ser.evaluation import score
+from keras_ser.evaluation.learning import learning_of
 from keras_ser.evaluation.tables import metric_title
 from keras_ser.experiment.planning import jobs
 from keras_ser.experiment.rescoring import runs_of
@@ -22,6 +23,7 @@ from keras_ser.experiment.stored import EXPERIMENT, finished_predictions, stored
 from keras_ser.files import lock, write_text
 from keras_ser.models import is_baseline, model_module
 from keras_ser.recipe import Recipe
+from keras_ser.reports.headline import trained
 from keras_ser.splits import Split
 from keras_ser.training import Data, Run, fit
 from keras_ser.training.run import FIRST, is_of
@@ -129,7 +131,8 @@ def _lines(
     if scored:
         metrics = ("ccc", "rmse") if task.continuous else ("uar", "accuracy")
         figures = ", ".join(f"{metric_title(m)} {scored[m].cell().text()}" for m in metrics)
-        line += f" There: {task.name} {figures}, {scored.clips} clips{_of(scored.speakers)}."
+        line += f" There: {task.name} {figures}, {scored.clips} clips{_of(scored.speakers)}. "
+        line += trained({"": learning_of(runs)})
     return [
         f"# {recipe.name} on all of {data.corpus.name}",
         "",

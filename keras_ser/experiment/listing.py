@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.errors import UserError
+from keras_ser.evaluation.learning import stored_verdicts
 from keras_ser.evaluation.tables import Cell, form_of
 from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, read_or_refuse, stored_facts, stored_recipe
 from keras_ser.recipe import Recipe
@@ -25,6 +26,7 @@ class Listed:
         finished: number of runs trained and tested; runs: total number (None = it depends on the corpus).
         final: number of models trained on all clips.
         metric, score, protocol: those of the main task in the report, under its last protocol; `score` is None without a report.
+        verdict: whether the runs of that protocol have learned; "" if the report does not say.
         date: time when a run or the report was last written.
         fault: why its files cannot be read; "" if they can.
     """
@@ -39,6 +41,7 @@ class Listed:
     metric: str = ""
     score: Cell | None = None
     protocol: str = ""
+    verdict: str = ""
     date: datetime.datetime | None = None
     fault: str = ""
 
@@ -64,7 +67,7 @@ def _listed(folder: Path) -> Listed:
     date = datetime.datetime.fromtimestamp(max(path.stat().st_mtime for path in written))
     try:
         recipe, facts = stored_recipe(folder), stored_facts(folder)
-        runs, (metric, score, protocol) = _of_report(folder / "report.json", recipe)
+        runs, (metric, score, protocol), verdict = _of_report(folder / "report.json", recipe)
     except UserError as error:
         return Listed(folder, date=date, fault=" ".join(str(error).split()))
     return Listed(
@@ -78,16 +81,18 @@ def _listed(folder: Path) -> Listed:
         metric,
         score,
         protocol,
+        verdict,
         date,
     )
 
 
-def _of_report(path: Path, recipe: Recipe) -> tuple[int | None, tuple[str, Cell | None, str]]:
-    """Return the total number of runs and the score from the report, if there is one."""
+def _of_report(path: Path, recipe: Recipe) -> tuple[int | None, tuple[str, Cell | None, str], str]:
+    """Return the total number of runs, the score and the verdict from the report, if there is one."""
 
-    def read() -> tuple[int | None, tuple[str, Cell | None, str]]:
+    def read() -> tuple[int | None, tuple[str, Cell | None, str], str]:
         report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        return _runs(recipe, report), _score(recipe, report)
+        found = _score(recipe, report)
+        return _runs(recipe, report), found, stored_verdicts(report, found[-1])
 
     return read_or_refuse(path, read, f"Recreate it: keras-ser evaluate {path.parent}")
 

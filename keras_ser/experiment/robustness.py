@@ -9,6 +9,7 @@ import pandas as pd
 
 from keras_ser.audio.noise import load_noises, noise_type
 from keras_ser.errors import UserError
+from keras_ser.evaluation.learning import learning_of
 from keras_ser.evaluation.robustness import CLEAN
 from keras_ser.experiment.denoisers import batched
 from keras_ser.experiment.denoising import mixed, tested_clips, with_all_folds
@@ -95,7 +96,13 @@ def run_robustness(
     if runs[0].split.speaker_dependent:
         notes.append("Speaker-dependent split: test speakers occur in training.")
     made = robustness_report(
-        title or f"{recipe.name} in noise", table, task.labels, missing=missing, notes=notes, unit=unit(data)
+        title or f"{recipe.name} in noise",
+        table,
+        task.labels,
+        missing=missing,
+        notes=notes,
+        unit=unit(data),
+        learned=learning_of([run for run, _ in chosen]),
     )
     made.save(out)
     return made

@@ -13,6 +13,7 @@ import pandas as pd
 from keras_ser.checks import counted, listed
 from keras_ser.corpora import Corpus
 from keras_ser.errors import UserError
+from keras_ser.evaluation.learning import learning_of
 from keras_ser.evaluation.verification_trials import (
     check_enrolment,
     enrolled_trials,
@@ -104,9 +105,11 @@ def run_verification(
 
     parts = [(run, {"system": name}, asked, partial(trial_scores, run, data, most)) for name, run in todo]
     table = kept_tables("verification", parts, on_step=on_step)
+    by_system = {name: [run for other, run in todo if other == name] for name in dict(todo)}
     made = verification_report(
         title or f"Speaker verification on {data.corpus.name}",
         table,
+        learned={name: learning_of(runs) for name, runs in by_system.items()},
         paper=paper,
         missing=list(dict.fromkeys(missing)),
         notes=notes,
@@ -172,7 +175,8 @@ def run_enrolled(
         who = f"{counted(len(few), 'speaker')}, {listed(sorted(few))}"
         told.append(f"Left out, since they have {counted(utterances, 'clip')} or fewer: {who}.")
     title = f"Verification of speakers of {', '.join(names)}"
-    made = verification_report(title, table, notes=(*told, *notes))
+    learned = {name: learning_of(runs) for name, runs in systems.items()}
+    made = verification_report(title, table, notes=(*told, *notes), learned=learned)
     made.save(out)
     return made
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from keras_ser.evaluation.learning import UNKNOWN, Learning, faults
+from keras_ser.evaluation.learning import UNKNOWN, Learning, faults, learning_table
 from keras_ser.evaluation.scores import Score, TaskScores, uar_or_ccc
 from keras_ser.evaluation.tables import UNDEFINED, Table, form_of, short_title
 from keras_ser.tasks import Task
@@ -33,8 +33,29 @@ def first_lines(
     """
     found = [_scored(result, protocols[result.protocol], axis) for result in results if result.task == results[0].task]
     if learned:
-        found.append(trained(learned))
+        found.append(" ".join([trained({"": learned}), *_sides(results, learned)]))
     return found
+
+
+def tested(results: Sequence[TaskScores], learned: Sequence[Learning]) -> dict[tuple[str, str], float]:
+    """Return ("", protocol) -> the test score in the metric of the verdicts, for `learning_table`."""
+    return {
+        ("", result.protocol): score.value
+        for result in results
+        for score in result.scores
+        if (result.task, score.metric) == (learned[0].task, learned[0].metric)
+    }
+
+
+def _sides(results: Sequence[TaskScores], learned: Sequence[Learning]) -> list[str]:
+    """Return a sentence for each protocol: its optimizer steps, and the mean scores of the three sides."""
+    table, found = learning_table({"": learned}, tested(results, learned)), []
+    for row in table.rows:
+        cells = {name: cell for name, cell in zip(table.columns, row, strict=True) if cell != UNDEFINED}
+        steps = f"{cells['optimizer steps']} optimizer steps, " if "optimizer steps" in cells else ""
+        sides = ", ".join(f"{side} {cells[side]}" for side in ("training", "validation", "test") if side in cells)
+        found.append(f"{cells['protocol']}: {steps}{short_title(learned[0].metric)}: {sides}." if sides else "")
+    return [sentence for sentence in found if sentence]
 
 
 def _scored(result: TaskScores, facts: Mapping[str, Any], axis: str) -> str:
@@ -69,9 +90,12 @@ def _of(noun: str, count: int, asked: Any) -> str:
     return f"{count} {noun}{'s' * (count != 1)}"
 
 
-def trained(learned: Sequence[Learning]) -> str:
-    """Return a sentence on whether all runs were trained to their end, naming the first that were not."""
-    told = faults({"": learned})
+def trained(systems: Mapping[str, Sequence[Learning]]) -> str:
+    """Return a sentence on whether all runs of one or several systems were trained to their end, naming the first that were not.
+
+    Every report that shows scores of runs begins with it. A single system may be named "".
+    """
+    told, learned = faults(systems), [run for runs in systems.values() for run in runs]
     if any(run.fault for run in learned):
         return f"**Not trained to the end:** {' '.join(told)}"
     unknown = sum(run.verdict == UNKNOWN for run in learned)
@@ -167,7 +191,7 @@ def run_table(
         axis: see `score_report`.
     """
     scored = frame[[s in streams.get(p, ()) for p, s in zip(frame["protocol"], frame["stream"], strict=True)]]
-    tested = {key: uar_or_ccc(rows, task) for key, rows in scored.groupby(["protocol", "fold", "seed"])}
+    by_run = {key: uar_or_ccc(rows, task) for key, rows in scored.groupby(["protocol", "fold", "seed"])}
     several = len({run.protocol for run in learned}) > 1
     rows = []
     for run in sorted(
@@ -177,7 +201,7 @@ def run_table(
         form = form_of(run.metric)
         cells = [str(run.fold), str(run.seed), f"{run.kept} of {run.epochs}" if run.epochs else UNDEFINED]
         cells.append(UNDEFINED if run.steps is None else str(run.steps))
-        for value in (run.training, run.validation, tested.get((run.protocol, run.fold, run.seed), math.nan)):
+        for value in (run.training, run.validation, by_run.get((run.protocol, run.fold, run.seed), math.nan)):
             cells.append(form(value))
         rows.append([run.protocol] * several + [*cells, run.verdict.split(":")[0]])
     metric = short_title(learned[0].metric)

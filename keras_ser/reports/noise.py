@@ -11,9 +11,11 @@ import pandas as pd
 from keras_ser.evaluation.denoising import FORMS, TITLES, Denoising
 from keras_ser.evaluation.group_sums import chance
 from keras_ser.evaluation.intervals import basis, over_seeds, too_few
+from keras_ser.evaluation.learning import Learning, faults, untrained
 from keras_ser.evaluation.robustness import CLEAN, NoiseCurves
 from keras_ser.evaluation.tables import Table
 from keras_ser.reports import curves
+from keras_ser.reports.headline import trained
 from keras_ser.reports.report import Picture, Report
 
 
@@ -28,6 +30,7 @@ def denoising_report(
     missing: Sequence[str] = (),
     notes: Sequence[str] = (),
     unit: str = "speaker",
+    learned: Sequence[Learning] = (),
 ) -> Report:
     """Report the scores of denoising methods.
 
@@ -39,6 +42,7 @@ def denoising_report(
         ours, against: each method in `ours` is compared with each in `against`.
         missing, notes: sentences on excluded runs; further sentences.
         unit: kind of the groups: "speaker", "film", "session", or "none" (each clip is a group).
+        learned: the verdicts on the runs.
     """
     found, paper = Denoising(table), paper or {}
     tables = {measure: _denoised(found, measure, methods, paper, ours) for measure in found.measures}
@@ -61,8 +65,13 @@ def denoising_report(
     return Report(
         title=title,
         summary=[replace(tables[measure], intervals=False) for measure in found.measures[:1]],
-        caution="SNR_out alone rewards silence: see SI-SDR in the report."
-        + (f" {few[0].upper()}{few[1:]}." if (few := too_few(table["group"].nunique(), unit)) else ""),
+        caution=" ".join(
+            [
+                *untrained({"": learned}),
+                "SNR_out alone rewards silence: see SI-SDR in the report.",
+                *([f"{few[0].upper()}{few[1:]}."] if (few := too_few(table["group"].nunique(), unit)) else []),
+            ]
+        ),
         sections=[
             f"Means over {table['id'].nunique()} clips [{over}].",
             "SNR_out alone rewards silence: an output of zeros has 0 dB, which is a gain if the noise is louder than the "
@@ -72,10 +81,11 @@ def denoising_report(
             *([differences] if pairs else []),
         ],
         missing=tuple(missing),
+        head=(trained({"": learned}),) if learned else (),
         notes=(*notes, *verdicts),
         data={
             "methods": methods,
-            "notes": [*missing, *notes, *verdicts],
+            "notes": [*missing, *faults({"": learned}), *notes, *verdicts],
             "paper": [{"noise": n, "snr_in": s, **figures} for (n, s), figures in paper.items()],
             "means": [
                 {"measure": m, "noise": n, "snr_in": s, "method": x, **c.ends(), "clips": c.clips}
@@ -150,6 +160,7 @@ def robustness_report(
     missing: Sequence[str] = (),
     notes: Sequence[str] = (),
     unit: str = "speaker",
+    learned: Sequence[Learning] = (),
 ) -> Report:
     """Report UAR against SNR for every noise and system.
 
@@ -191,11 +202,14 @@ def robustness_report(
             "test sections that no training uses.",
             shown,
         ],
-        caution=f"{few}." if (few := too_few(table["group"].nunique(), unit)) else "",
+        caution=" ".join(
+            [*untrained({"": learned}), *([f"{few}."] if (few := too_few(table["group"].nunique(), unit)) else [])]
+        ),
         missing=tuple(missing),
+        head=(trained({"": learned}),) if learned else (),
         notes=(*notes, *differences),
         data={
-            "notes": [*missing, *notes],
+            "notes": [*missing, *faults({"": learned}), *notes],
             "clean": {system: cell.ends() for system, cell in clean.items()},
             "curves": [
                 {"noise": n, "seen": found.seen(n), "system": system, "snr": s, **cell.ends()}

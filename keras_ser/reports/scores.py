@@ -11,12 +11,21 @@ import pandas as pd
 from keras_ser.errors import UserError
 from keras_ser.evaluation.group_sums import metric_names
 from keras_ser.evaluation.intervals import LEVEL
-from keras_ser.evaluation.learning import Learning, faults, learning_table, verdicts
+from keras_ser.evaluation.learning import Learning, faults, learning_table, untrained
 from keras_ser.evaluation.predictions import check_predictions
 from keras_ser.evaluation.scores import MANY_CLASSES, Score, TaskScores, score
 from keras_ser.evaluation.tables import PERCENT, Table, short_title
 from keras_ser.reports import curves, pictures
-from keras_ser.reports.headline import cautions, first_lines, in_training, main_score, origin, run_table, trained
+from keras_ser.reports.headline import (
+    cautions,
+    first_lines,
+    in_training,
+    main_score,
+    origin,
+    run_table,
+    tested,
+    trained,
+)
 from keras_ser.reports.report import Picture, Report
 from keras_ser.reports.score_sections import extra_table, protocol_section, recompute
 from keras_ser.tasks import Task
@@ -92,16 +101,11 @@ def score_report(
     missing = tuple(missing)
     watched = learned[0].task if learned else tasks[0].name if tasks else ""
     monitored = next((task for task in tasks if task.name == watched), None)
-    head = [*first_lines(results, protocols, learned, axis)] if results else [trained(learned)] if learned else []
+    head = [*first_lines(results, protocols, learned, axis)] if results else [trained({"": learned})] if learned else []
     return Report(
         title=title,
         summary=[_summary(results, tasks)] if results else [],
-        caution=" ".join(
-            [
-                *([f"{verdicts(learned)}."] if any(run.fault for run in learned) else []),
-                _caution(results, protocols, axis),
-            ]
-        ).strip(),
+        caution=" ".join([*untrained({"": learned}), _caution(results, protocols, axis)]).strip(),
         sections=[
             *_training(learned, results, frame, monitored, axis),
             *(part for name, facts in protocols.items() for part in protocol_section(name, facts, results)),
@@ -165,14 +169,12 @@ def _training(
     """Make a table with a row per run, preceded by the means over each protocol if one has several runs."""
     if not learned:
         return []
-    tested = {
-        ("", result.protocol): score.value
-        for result in results
-        for score in result.scores
-        if (result.task, score.metric) == (learned[0].task, learned[0].metric)
-    }
     streams = {result.protocol: result.streams for result in results if result.task == learned[0].task}
-    means = [learning_table({"": learned}, tested)] if len(learned) > len({run.protocol for run in learned}) else []
+    means = (
+        [learning_table({"": learned}, tested(results, learned))]
+        if len(learned) > len({run.protocol for run in learned})
+        else []
+    )
     return [*means, run_table(learned, frame, task, streams, axis)] if task else means
 
 

@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from keras_ser.evaluation.comparison import Comparison
-from keras_ser.evaluation.learning import Learning, faults, learning_table, trained_unlike, verdicts
+from keras_ser.evaluation.learning import Learning, faults, learning_table, trained_unlike, untrained
 from keras_ser.evaluation.scores import Score
 from keras_ser.evaluation.systems import Systems
 from keras_ser.evaluation.tables import PERCENT, Cell, Table, form_of, metric_title
 from keras_ser.reports import curves, pictures
+from keras_ser.reports.headline import trained
 from keras_ser.reports.pictures import Panel
 from keras_ser.reports.report import Picture, Report
 
@@ -106,13 +107,7 @@ def systems_report(
     return Report(
         title=title,
         summary=[tables[first.metrics.index(led)]],
-        caution=" ".join(
-            [
-                *(f"{name}: {verdicts(runs)}." for name, runs in learned.items() if any(run.fault for run in runs)),
-                *unlike,
-                _leaking(described),
-            ]
-        ).strip(),
+        caution=" ".join([*untrained(learned), *unlike, _leaking(described)]).strip(),
         sections=sections,
         missing=tuple(missing),
         notes=tuple(notes),
@@ -239,6 +234,7 @@ def gain_report(
     paper: Mapping[str, Mapping[str, float]] | None = None,
     missing: Sequence[str] = (),
     notes: Sequence[str] = (),
+    learned: Mapping[str, Sequence[Learning]] | None = None,
 ) -> Report:
     """Report the gain of one system over another, class by class.
 
@@ -247,8 +243,9 @@ def gain_report(
         part: two systems; its pair is (the gaining system, the reference), its metrics are the rows.
         paper: system -> {metric: a paper's score, a fraction}.
         missing, notes: sentences on excluded runs; further sentences.
+        learned: system -> the verdicts on its runs.
     """
-    paper, ((second, first),) = paper or {}, part.pairs
+    paper, ((second, first),), learned = paper or {}, part.pairs, learned or {}
     differences = {c.metric: c for *_, c in part.differences}
     columns = ["%", first, second, *["gain (paper)"] * bool(paper), "gain", "difference", "p (Holm)"]
     rows, data = [], []
@@ -276,15 +273,16 @@ def gain_report(
     return Report(
         title=title,
         summary=[Table("", columns, [row for row, m in zip(rows, differences, strict=True) if m in short])],
-        caution=f"no p: {whole.without_p}." if whole.without_p else "",
+        caution=" ".join([*untrained(learned), *([f"no p: {whole.without_p}."] if whole.without_p else [])]),
         sections=[
             f"{part.scale()} The gain is relative. Difference: paired, {whole.basis}; p values corrected for their number (Holm)."
             + (f" No p: {whole.without_p}." if whole.without_p else ""),
             table,
         ],
         missing=tuple(missing),
+        head=(trained(learned),) if learned else (),
         notes=tuple(notes),
-        data={"notes": [*missing, *notes], "systems": [first, second], "rows": data},
+        data={"notes": [*missing, *faults(learned), *notes], "systems": [first, second], "rows": data},
         figures=[Picture("gain.png", CAPTION, partial(pictures.dots, [Panel(title, names, series)]))],
         name="gain",
     )

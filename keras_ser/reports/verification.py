@@ -13,10 +13,12 @@ from scipy.special import ndtr, ndtri
 
 from keras_ser.errors import UserError
 from keras_ser.evaluation.intervals import basis, over_seeds, too_few
+from keras_ser.evaluation.learning import Learning, faults, untrained
 from keras_ser.evaluation.tables import Cell, Table
 from keras_ser.evaluation.verification import COLUMNS, METRICS, Verification
 from keras_ser.evaluation.verification_trials import P_TARGET, rates
 from keras_ser.reports import pictures
+from keras_ser.reports.headline import trained
 from keras_ser.reports.report import Picture, Report
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ def verification_report(
     paper: Mapping[str, Mapping[str, float]] | None = None,
     missing: Sequence[str] = (),
     notes: Sequence[str] = (),
+    learned: Mapping[str, Sequence[Learning]] | None = None,
 ) -> Report:
     """Report how well each system's embeddings distinguish speakers; raise UserError for an unknown metric of the paper.
 
@@ -44,7 +47,9 @@ def verification_report(
         paper: system -> {metric: the paper's score}, rates as fractions, over all trials. A name that is not a system of the
             table has its own row.
         missing, notes: sentences on excluded runs; further sentences.
+        learned: system -> the verdicts on its runs.
     """
+    learned = learned or {}
     found, paper = Verification(table), paper or {}
     unknown = {metric for figures in paper.values() for metric in figures} - set(METRICS)
     if unknown:
@@ -71,11 +76,12 @@ def verification_report(
             "listening.",
             shown,
         ],
-        caution=f"{few}." if (few := too_few(speakers, "speaker")) else "",
+        caution=" ".join([*untrained(learned), *([f"{few}."] if (few := too_few(speakers, "speaker")) else [])]),
         missing=tuple(missing),
+        head=(trained(learned),) if learned else (),
         notes=(*notes, *differences),
         data={
-            "notes": [*missing, *notes],
+            "notes": [*missing, *faults(learned), *notes],
             "speakers": speakers,
             "p_target": P_TARGET,
             "paper": paper,

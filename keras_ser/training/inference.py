@@ -14,7 +14,8 @@ from keras_ser.models.estimators import Estimators, load_pipelines
 from keras_ser.pipelines.sources import Source, waveforms
 from keras_ser.recipe import FrontendConfig, Recipe
 
-# (stage, epoch, epochs, logs); a baseline counts settings instead of epochs, and clips while features are computed
+# (stage, epoch, epochs, logs, those of the main task first); a baseline counts settings instead of epochs, and clips while
+# features are computed
 OnEpoch = Callable[[str, int, int, Mapping[str, float]], None]
 
 

@@ -75,7 +75,9 @@ def train_epochs(
             # the state last, so that an epoch finished in it is in every file
             state.save(path, network, rows, best)
             if on_epoch:
-                on_epoch(stage, len(rows), recipe.epochs, logs)
+                main = f"{recipe.tasks[0].name}_"
+                ordered = sorted(logs, key=lambda name: not name.startswith((main, f"val_{main}")))
+                on_epoch(stage, len(rows), recipe.epochs, {name: logs[name] for name in ordered})
 
         kept = EpochEnd(recipe, steps, validate, rows, best, write, f"{stage}, {where}seed {seed}")
         kept.set_model(network)

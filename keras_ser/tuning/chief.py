@@ -12,13 +12,15 @@ import numpy as np
 
 from keras_ser.engines import Engine, WorkerDied
 from keras_ser.errors import UserError
+from keras_ser.evaluation.learning import together
 from keras_ser.experiment.planning import Job, jobs
 from keras_ser.recipe import Recipe
 from keras_ser.training.loop import monitored
 from keras_ser.tuning.proposals import Proposals
 from keras_ser.tuning.pruning import medians
 from keras_ser.tuning.runs import Outcome, train_run
-from keras_ser.tuning.search_report import Found, Trial
+from keras_ser.tuning.search_report import Found
+from keras_ser.tuning.trial import Trial
 
 
 @dataclass
@@ -120,9 +122,12 @@ class Chief:
             trial = replace(trial, failed=faults[0].failed, again=faults[0].again)
         elif outcomes:
             scores, epochs = tuple(o.score for o in outcomes), tuple(o.epoch for o in outcomes)
-            trial = replace(trial, scores=scores, epochs=epochs, stopped=outcomes[0].stopped)
+            learned = together([outcome.learned for outcome in outcomes if outcome.learned])
+            trial = replace(trial, scores=scores, epochs=epochs, stopped=outcomes[0].stopped, learned=tuple(learned))
             if not np.isfinite(scores).all():
-                trial = replace(trial, scores=(), epochs=(), failed=f"{monitored(asked.tried)} is undefined.")
+                trial = replace(
+                    trial, scores=(), epochs=(), learned=(), failed=f"{monitored(asked.tried)} is undefined."
+                )
         score = None if trial.failed else trial.score
         if trial.stopped and score is not None:
             # only the first run has a score: shift it by the usual difference of the others

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from keras_ser.tuning.search_report import Found, Trial
+    from keras_ser.tuning.search_report import Found
+    from keras_ser.tuning.trial import Trial
 
 LEAST = 8  # minimum number of trials for fitting the scores
 SHADES, GRID_POINTS = "viridis", 60

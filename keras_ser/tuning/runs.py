@@ -9,6 +9,7 @@ import keras
 from keras_ser.corpora import CorpusError
 from keras_ser.engines import must_see
 from keras_ser.errors import DivergenceError, UserError
+from keras_ser.evaluation.learning import Learning, run_learning
 from keras_ser.experiment.failures import reason_of_job
 from keras_ser.experiment.planning import Job
 from keras_ser.files import lock
@@ -29,6 +30,7 @@ class Outcome:
     epoch: int = 0  # the kept epoch
     curve: tuple[float, ...] = ()  # see `pruning.curve`
     stopped: int = 0  # the epoch after which it was stopped; 0 = not stopped
+    learned: Learning | None = None  # the verdict on its training, if it was trained to its end
     failed: str = ""  # why it has no score
     again: bool = False  # see `Trial`
 
@@ -64,4 +66,5 @@ def train_run(
     kept = run.about["best_epoch"]
     # the rows of a baseline are its settings, of which one is kept
     score = smoothed(run.history[:kept], monitored(tried), 1 if is_baseline(tried) else tried.smoothing)
-    return Outcome(score, kept, tuple(curve(run.history, tried)))
+    learned = run_learning(tried, run.about, job.protocol.name, job.split.fold, job.seed)
+    return Outcome(score, kept, tuple(curve(run.history, tried)), learned=learned)

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.errors import UserError
+from keras_ser.evaluation.learning import faults
 from keras_ser.evaluation.tables import Table
 from keras_ser.experiment.planning import Job
 from keras_ser.files import write_figure, write_json, write_table, write_text
@@ -25,6 +26,7 @@ from keras_ser.training.run import RunError, stored
 from keras_ser.tuning import landscape
 from keras_ser.tuning.judgement import verdict
 from keras_ser.tuning.space import Choice, Range, Space
+from keras_ser.tuning.trial import TRAINING, Trial
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,23 +35,6 @@ if TYPE_CHECKING:
 
 
 TRIALS, CONFIRMED = "trials.json", "confirmed.json"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One setting."""
-
-    number: int  # 0 = the unchanged recipe
-    values: Mapping[str, Any]  # searched key -> value
-    scores: tuple[float, ...] = ()  # of the kept epochs, one for each fold and seed; empty if training diverged
-    epochs: tuple[int, ...] = ()  # the kept epochs
-    failed: str = ""  # why it has no score
-    again: bool = False  # whether the next search retries it, since the setting was not the reason
-    stopped: int = 0  # the epoch after which its first run was stopped early; 0 = not stopped
-
-    @property
-    def score(self) -> float:
-        return float(np.mean(self.scores)) if self.scores else float("nan")
 
 
 @dataclass
@@ -83,9 +68,9 @@ class Found:
             return
         try:
             for row in json.loads(path.read_text()):
-                trial = Trial(**{**row, "scores": tuple(row["scores"]), "epochs": tuple(row["epochs"])})
+                trial = Trial.of(row)
                 self.trials[trial.number] = trial
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise RunError(f"{path} is damaged ({error}). Remove it: finished runs are read again.") from error
 
     @property
@@ -163,7 +148,7 @@ class Found:
 
     def conclusions(self) -> list[str]:
         """Return the notes on what the search has shown, which also the terminal tells."""
-        told = verdict(self)
+        told = [*verdict(self), *(faults({"The best trial": self.ranked[0].learned}) if self.ranked else ())]
         if self.seen:
             told.append(
                 f"Clips of the validation sides used here are tested in {_list(self.seen)}, whose scores are therefore biased. "
@@ -192,8 +177,8 @@ class Found:
             values = [f"{value:.4g}" if isinstance(value, float) else str(value) for value in values]
             name = str(trial.number) if trial.number else "baseline"
             ended = f", stopped early after {trial.stopped}" if trial.stopped else ""
-            rows.append([name, *values, f"{trial.score:.3f}", _list(trial.epochs) + ended])
-        header = ["trial", *(each.key for each in self.space), self.monitor, "epoch"]
+            rows.append([name, *values, f"{trial.score:.3f}", _list(trial.epochs) + ended, *trial.training])
+        header = ["trial", *(each.key for each in self.space), self.monitor, "epoch", *TRAINING]
         return Report(
             title=f"{self.recipe.name}: {len(self.trials)} trials of a {self.method} search on {self.data.corpus.name}",
             summary=[Table("", header, rows[:10])],

@@ -16,6 +16,7 @@ def folders(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         if name != "notes":
             (tmp_path / name / "run.json").touch()
+    verdicts = {"a": ("underfit", "overfit", "underfit")}
     scores = {"a": (0.5, 0.25, 0.75), "b": (0.625, None, None)}
 
     def score(folder):
@@ -24,7 +25,8 @@ def folders(tmp_path, monkeypatch):
         found = {metric: Score(metric, *scores[folder.name], seeds=()) for metric in ("uar", "accuracy")}
         facts = {"task": "emotion", "protocol": "unseen", "labels": ("x", "y"), "clips": 7, "speakers": 3}
         result = type("Result", (), {**facts, "__getitem__": lambda self, name: found[name]})()
-        return SimpleNamespace(results=(result,)), folder
+        learned = [{"protocol": "unseen", "verdict": f"{verdict}: .."} for verdict in verdicts.get(folder.name, ())]
+        return SimpleNamespace(results=(result,), data={"learned": learned}), folder
 
     monkeypatch.setattr(evaluation, "_scorer", lambda options: score)
     return tmp_path
@@ -37,7 +39,16 @@ def test_a_row_for_each_folder_of_a_pattern(folders, capsys):
     assert "UAR," in header and "CCC" not in header
     assert [row[0] for row in rows] == [str(folders / "a"), str(folders / "b")]
     assert rows[0][3:6] == ["50.0", "[25.0,", "75.0]"] and rows[1][3] == "62.5"
+    assert header[-1] == "verdict" and rows[1][-1] == "–"
+    assert "2 of 3 underfit, 1 of 3 overfit" in out
     assert err == f"keras-ser: left out, not a run or experiment: {folders / 'notes'}\n"
+
+
+def test_the_folder_of_a_table_of_systems_is_passed_over(folders, capsys):
+    """A pattern of all experiments of a recipe also finds it."""
+    (folders / "notes" / "systems.md").touch()
+    assert main(["evaluate", f"{folders}/[abn]*"]) == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_what_fails_is_named_and_the_exit_code_says_so(folders, capsys):

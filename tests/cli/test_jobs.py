@@ -43,6 +43,17 @@ def test_the_list_needs_no_decoding(recipe, tmp_path, capsys):
     assert capsys.readouterr().out.split() == NAMES[1::2]
 
 
+def test_of_several_recipes_the_listed_one_is_named(tmp_path, capsys):
+    path = tmp_path / "several.py"
+    conv, svm = (f"Recipe.from_json({RECIPE.replace(name=name).to_json()!r})" for name in ("net-conv", "net-svm"))
+    path.write_text(f"from keras_ser import Recipe\nRECIPES = {{'conv': {conv}, 'svm': {svm}}}\n")
+    for words, name in (([], "net-conv"), (["--variant", "svm"], "net-svm")):
+        assert main(["jobs", str(path), *words]) == 0
+        out, err = capsys.readouterr()
+        assert out.split()[1::2] == NAMES
+        assert err == f"runs of {name}; --variant lists those of another: conv, svm\n"
+
+
 @pytest.mark.parametrize("job", ["speakers/fold-07-seed-0", "", "4", "²"])
 def test_no_run_is_trained_for_a_name_that_there_is_not_or_a_number_too_large(recipe, tmp_path, capsys, job):
     assert main(["train", str(recipe), "--out", str(tmp_path), "--job", job]) == 2

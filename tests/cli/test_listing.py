@@ -24,8 +24,9 @@ def folder(tmp_path):
     (one / "recipe.json").write_text(recipe.to_json())
     (one / "experiment.json").write_text(json.dumps({"root": "/data/mine.csv"}))
     scores = [{"metric": "accuracy", "value": 0.9}, {"metric": "uar", "value": 0.625, "low": 0.5, "high": 0.75}]
+    learned = [{"protocol": "speakers", "verdict": verdict} for verdict in ("learned", "underfit: ..", "learned")]
     results = [{"task": "emotion", "protocol": "speakers", "scores": scores}]
-    (one / "report.json").write_text(json.dumps({"results": results}))
+    (one / "report.json").write_text(json.dumps({"results": results, "learned": learned}))
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "experiment.json").write_text("{}")
     (tmp_path / "notes").mkdir()
@@ -37,6 +38,7 @@ def test_experiments_are_listed(folder, capsys):
     out, err = capsys.readouterr()
     (row,) = (line for line in out.splitlines() if "single-01234567" in line)
     assert "demo mine.csv" in row and "3 of 8 runs + 1 final" in row and "UAR 62.5 [50.0, 75.0], speakers" in row
+    assert "1 of 3 underfit" in row
     assert "damaged" in out and f"{folder / 'bad' / 'recipe.json'}" in err
     assert main(["list", str(folder), "--json"]) == 0
     assert {each["finished"] for each in json.loads(capsys.readouterr().out)} == {0, 3}
@@ -46,6 +48,8 @@ def test_experiments_are_listed(folder, capsys):
     "text",
     [
         "{",
+        '{"learned": [{"verdict": 1}]}',
+        '{"learned": 1}',
         "[1]",
         '{"results": 3}',
         '{"results": ["x"]}',

@@ -43,6 +43,38 @@ def test_bars_of_epochs_settings_and_clips(monkeypatch):
     }
 
 
+def test_without_a_validation_side_the_score_in_training_is_shown(monkeypatch):
+    """Not the total loss, which has that of the adversary."""
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+    logs = {"emotion_accuracy": 0.7, "emotion_loss": 0.75, "emotion_uar": 0.625, "adversary_loss": 9.0, "loss": 9.75}
+    with Progress(quiet=False) as progress:
+        progress.epoch("x", 1, 7, logs | {"gender_uar": 1.0})
+        progress.epoch("y", 1, 7, {"valence_loss": 0.5, "valence_ccc": 0.25, "loss": 2.0})
+        progress.epoch("z", 1, 7, logs | {"val_emotion_uar": 0.5})
+        shown = [task.description for task in progress.bar.tasks]
+    assert shown == [
+        "x: emotion_loss 0.750 emotion_uar in training 0.625",
+        "y: valence_loss 0.500 valence_ccc in training 0.250",
+        "z: emotion_loss 0.750 emotion_uar 0.500",
+    ]
+
+
+def test_a_resumed_training_is_said_once(capsys):
+    with Progress(quiet=False) as progress:
+        for _ in range(2):
+            progress.job(1, 2, JOBS[0])
+            for epoch in (5, 6):
+                progress.epoch("svm", epoch, 10, {"loss": 1.5})
+        progress.job(2, 2, JOBS[1])
+        progress.epoch("svm", 1, 10, {"loss": 1.5})
+        progress.epoch("eGeMAPSv02", 3, 10, {})
+    said = capsys.readouterr().err.splitlines()
+    assert [line for line in said if "epoch" in line] == ["svm: continued after epoch 4"] * 2
+    with Progress(quiet=True) as progress:
+        progress.epoch("svm", 5, 10, {"loss": 1.5})
+    assert capsys.readouterr().err == ""
+
+
 def test_lines_on_epochs_where_there_is_no_terminal(monkeypatch, capsys):
     """One every few seconds; with the time that is left as soon as an epoch has been timed."""
     now = [100.0]

@@ -5,7 +5,16 @@ import dataclasses
 import numpy as np
 import pytest
 
-from keras_ser.evaluation.learning import Learning, faults, learning_table, run_learning, together, verdicts
+from keras_ser.evaluation.learning import (
+    Learning,
+    faults,
+    learning_table,
+    run_learning,
+    stored_verdicts,
+    together,
+    untrained,
+    verdicts,
+)
 from keras_ser.reports.render import strict_json
 from keras_ser.settings import OptimizerConfig, Stream
 from keras_ser.tasks import Task
@@ -13,6 +22,8 @@ from tests.training import tiny
 
 STEPS = 4
 RECIPE = tiny.SINGLE.replace(optimizer=OptimizerConfig("adam", 1e-3), epochs=20, patience=5, monitor="")  # 3 classes
+
+ANNEALED = RECIPE.replace(optimizer=OptimizerConfig("adam", 1e-3, schedule="cosine"))
 
 
 def curve(*points: tuple[int, float], epochs: int = 20) -> np.ndarray:
@@ -69,7 +80,19 @@ def test_figures_are_those_of_the_kept_epoch():
             "underfit: its epochs ended it at 80 steps, when the training side had 85.0 and was still rising",
         ),
         # a learning rate that falls to 0 makes both sides rise to the end
-        (run(UP, curve((1, 0.3), (20, 0.6)), 0.85, recipe=RECIPE.replace(optimizer=tiny.SINGLE.optimizer)), "learned"),
+        (run(UP, curve((1, 0.3), (20, 0.6)), 0.85, recipe=ANNEALED), "learned"),
+        # unless the schedule was too short
+        (
+            run(UP * 0.8, np.full(20, np.nan), 0.68, recipe=ANNEALED, monitor=None),
+            "underfit: the learning rate had fallen to 0 after 80 steps, with 68.0 on the training side",
+        ),
+        (run(UP * 0.8, HELD, 0.81, recipe=ANNEALED), "learned"),
+        (run(FLAT * 0.8, HELD, 0.75, recipe=ANNEALED), "learned"),
+        # patience ended it before the learning rate had fallen
+        (
+            run(UP[:9], HELD[::-1][:9], 0.7, kept=9, recipe=ANNEALED),
+            "underfit: patience ended it at 36 steps, when the training side had 70.0 and was still rising",
+        ),
         (run(UP[:4], HELD[:4], 0.7), "underfit: 4 epochs, 16 steps, with 70.0 on the training side"),
         (run(FLAT[:4], HELD[:4], 0.95), "learned"),
         (run(FLAT, HELD, None), "unknown: trained by a version that did not note it"),
@@ -100,6 +123,14 @@ def test_a_run_is_held_against_the_others_of_its_recipe():
         ["mtl", "speakers", "3", "80", "92.0", "70.0", "65.4", "1 of 3 underfit"],
         ["single", "speakers", "1", "80", "97.0", "70.0", "–", "learned"],
     ]
+
+
+def test_verdicts_of_a_stored_report_are_those_of_its_runs():
+    runs = together([dataclasses.replace(run(FLAT, HELD, known), seed=seed) for seed, known in enumerate((0.97, 0.83))])
+    report = {"learned": [dataclasses.asdict(each) for each in runs]}
+    assert stored_verdicts(report, "speakers") == verdicts(runs) == "1 of 2 underfit"
+    assert stored_verdicts(report, "random") == stored_verdicts({}, "speakers") == ""
+    assert untrained({"": runs, "svm": runs[:1]}) == ["1 of 2 underfit."] and untrained({"a": runs})[0][:2] == "a:"
 
 
 def test_baselines_have_scores_and_no_steps():

@@ -28,3 +28,11 @@ def test_other_classes_are_named(labels, words, tmp_path):
     with pytest.raises(RunError, match="must have the same classes of 'emotion'") as error:
         compare_folders(a, b, "emotion", "uar")
     assert words in str(error.value)
+
+
+def test_predictions_alone_do_not_tell_whether_a_run_has_learned(tmp_path):
+    a, b = write(tmp_path / "a.csv", "anger", "fear"), write(tmp_path / "b.csv", "anger", "fear")
+    lines = compare_folders(a, b, "emotion", "uar").splitlines()
+    assert lines[-2:] == [
+        f"{x}: whether its runs have learned is unknown, since only predictions were found" for x in "ab"
+    ]

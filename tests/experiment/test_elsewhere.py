@@ -133,8 +133,9 @@ def test_what_the_runs_have_heard_is_known_without_their_corpus(tmp_path, monkey
 
 
 def test_folds_of_a_deterministic_model_are_models_not_a_network(tmp_path, monkeypatch):
+    about = {"best_epoch": 1, "epochs": [{"C": 1.0}], "training": {"emotion_uar": 0.55}}
     recipe, place = tiny.SINGLE.replace(name="own-svm", model="svm", config=svm.Config(), streams=(tiny.CLEAN,)), []
-    runs = [Run(tmp_path, recipe, Split("p", fold, ("x",), (), ("y",)), 0, {}) for fold in range(5)]
+    runs = [Run(tmp_path, recipe, Split("p", fold, ("x",), (), ("y",)), 0, about) for fold in range(5)]
     people = [
         Utterance(f"u{i}", f"u{i}.wav", speaker=f"s{i % 8}", labels={"emotion": tiny.EMOTION.labels[i % 2]})
         for i in range(32)
@@ -163,6 +164,8 @@ def test_folds_of_a_deterministic_model_are_models_not_a_network(tmp_path, monke
     assert "summed over 5 runs" in text and not any(
         word in text.split("```")[0] for word in ("network", "nitialisation")
     )
+    assert "**Not trained to the end:** 5 of 5 underfit (other-corpus, fold 0, seed 0: underfit: 55.0 on" in text
+    assert made.lines()[-1].startswith("Caution: 5 of 5 underfit.")
 
 
 @pytest.mark.slow

@@ -117,6 +117,7 @@ def test_a_final_model_trains_on_every_clip_and_is_not_tested(masked, tmp_path, 
     assert set(made.split.train) == {u.id for u in data.corpus} and not made.split.test and made.recipe.epochs == 1
     said = (run / "final.md").read_text()
     assert f"Trained on {len(data.corpus)} clips of 4 speakers" in said and "UAR" in said
+    assert "**Not trained to the end:** 1 of 1 underfit" in said
     assert "the cross-validation (speakers, 1 of 4 runs, which is not finished)" in said
     with pytest.raises(RunError, match="cannot be used to test it. Give another corpus"):
         evaluate(run)

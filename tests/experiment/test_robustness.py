@@ -41,6 +41,7 @@ def test_every_labelled_test_clip_in_every_noise(found, masked):
     assert len(table) == tested * (1 + 2 * 2) * 2
     assert table.groupby("noise")["seen"].all().to_dict() == {"clean": True, "rumble1": False, "white": True}
     assert json.loads((out / "robustness.json").read_text())["areas"]
+    assert "**Not trained to the end:** 1 of 1 underfit" in (out / "robustness.md").read_text()
 
 
 def test_clean_predictions_are_the_runs_own(found, masked):

@@ -49,6 +49,7 @@ def test_speakers_of_the_test_side_are_not_named(made):
 
 
 def test_trials_are_the_cosines_of_the_embeddings(made, found):
+    assert found.head[0].startswith("**Not trained to the end:** both: ")
     systems, data, _ = made
     run = Run.load(systems["both"].folder / "apart" / "fold-00-seed-0")
     infer = embedder(run.model(), "fc7_norm")

@@ -11,6 +11,7 @@ from keras_ser.evaluation.robustness import NoiseCurves
 from keras_ser.reports import denoising_report, robustness_report
 from tests.evaluation.test_denoising import METHODS, make
 from tests.evaluation.test_robustness import LABELS, draw
+from tests.reports.test_scores import learning
 
 
 def test_denoising_report(rng, tmp_path):
@@ -52,6 +53,15 @@ def test_robustness_report(rng, tmp_path):
     gap = NoiseCurves(table, LABELS).area_difference("with model 1", "without model 1", "pink")
     assert f"pink: area of with model 1 minus that of without model 1: {100 * gap.value:+.1f} [" in text
     assert NoiseCurves(pd.read_csv(tmp_path / "robustness.csv"), LABELS).uar("with model 1", "clean") == cell
+
+
+def test_underfit_runs_are_named_first(rng):
+    learned = [learning(0, 0, verdict="underfit: too short"), learning(1, 0)]
+    noisy = robustness_report("t", draw(rng), LABELS, learned=learned)
+    denoised = denoising_report("t", make(rng, snrs=(10.0,)), METHODS, learned=learned)
+    for made in (noisy, denoised):
+        assert made.head[0].startswith("**Not trained to the end:** 1 of 2 underfit (disjoint, fold 0, seed 0")
+        assert made.lines()[-1].startswith("Caution: 1 of 2 underfit.")
 
 
 def test_chance_line_is_of_the_classes_that_were_tested(rng):

@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import json
+import math
 from collections import Counter
 from html.parser import HTMLParser
 
@@ -248,6 +249,15 @@ def test_the_first_line_claims_no_interval_where_there_is_none(make_table, emoti
 def learning(fold: int, seed: int, **changes) -> Learning:
     made = Learning("disjoint", fold, seed, "emotion", "uar", 0.9, 0.5, 80, LEARNED, kept=8, epochs=10)
     return dataclasses.replace(made, **changes)
+
+
+def test_the_first_lines_have_the_steps_and_the_scores_of_all_sides():
+    predictions = table(seeds=(0,))
+    learned = [learning(fold, 0, steps=80 + fold, validation=math.nan) for fold in range(4)]
+    made = score_report(predictions, [EMOTION], title="t", learned=learned)
+    (uar,) = (s.value for s in made.results[0].scores if s.metric == "uar")
+    sides = f"disjoint: 81 (80 to 83) optimizer steps, UAR: training 90.0, test {100 * uar:.1f}."
+    assert made.head[1] == f"Trained to the end: all 4 runs. {sides}"
 
 
 def test_a_row_for_each_run_has_the_uar_of_its_own_test_side():

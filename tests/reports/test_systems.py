@@ -172,7 +172,9 @@ def test_gains_are_scikit_learns(tables, tmp_path):
     one = {name: mine[(mine["seed"] == 0) & (mine["emotion"] != "fear")] for name, mine in tables.items()}
     part = Systems(one, EMOTION, "disjoint", [PAIR], metrics)
     paper = {"svm": {"recall/joy": 0.371}, "net": {"recall/joy": 0.435}}
-    made = gain_report("title", part, paper=paper)
+    short = Learning("disjoint", 0, 0, "emotion", "uar", 0.9, 0.6, 80, "underfit: too short")
+    made = gain_report("title", part, paper=paper, learned={"net": [short], "svm": []})
+    assert made.head[0].startswith("**Not trained to the end:** net: 1 of 1 underfit")
     text = made.save(tmp_path).read_text()
     rows = {
         c[0]: c for c in ([x.strip() for x in line.split("|")[1:-1]] for line in text.splitlines() if line[:1] == "|")

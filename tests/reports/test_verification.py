@@ -12,6 +12,7 @@ from keras_ser.evaluation.verification import Verification
 from keras_ser.reports import verification_report
 from tests.evaluation.rates import root
 from tests.evaluation.test_verification import make, part
+from tests.reports.test_scores import learning
 
 
 def test_what_is_written_is_what_was_computed(rng, tmp_path):
@@ -37,6 +38,16 @@ def test_what_is_written_is_what_was_computed(rng, tmp_path):
     assert again["speaker_a"].tolist() == table["speaker_a"].tolist()
     with pytest.raises(ValueError, match="'uar'"):
         verification_report("t", table, paper={"multi-task": {"uar": 0.5}})
+
+
+def test_underfit_systems_are_named_first(rng):
+    runs = [learning(0, 0, verdict="underfit: too short"), learning(1, 0)]
+    made = verification_report("t", make(rng), learned={"multi-task": runs, "single task": runs[1:]})
+    said = "multi-task: 1 of 2 underfit (disjoint, fold 0, seed 0: underfit: too short)."
+    assert made.head == (f"**Not trained to the end:** {said}",) and made.data["notes"] == [said]
+    assert made.lines()[-1] == "Caution: multi-task: 1 of 2 underfit."
+    made = verification_report("t", make(rng), learned={"multi-task": runs[1:], "single task": runs[1:]})
+    assert made.head == ("Trained to the end: all 2 runs.",) and made.caution == ""
 
 
 def test_genders_that_are_not_known_give_no_trials_of_one_gender(rng):

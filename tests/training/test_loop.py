@@ -88,6 +88,14 @@ def test_without_a_validation_side_every_epoch_is_trained_and_the_last_kept(tmp_
     assert equal(values(model), seen[-1])
 
 
+def test_logs_of_the_main_task_are_handed_on_first(tmp_path):
+    seen, left = [], iter([0.5] * 7)
+    validate = lambda: {"gender_uar": 0.1, "emotion_uar": next(left)}  # noqa: E731
+    train(RECIPE, epochs, network(), validate, tmp_path, 0, "tiny", lambda *call: seen.append(list(call[-1])))
+    first = [name for name in seen[0] if name.startswith(("emotion_", "val_emotion_"))]
+    assert seen[0][: len(first)] == first and {"val_emotion_uar"} <= set(first) < set(seen[0])
+
+
 def test_a_score_that_jumps_once_chooses_nothing(tmp_path):
     """The mean of two epochs is largest at 4; alone, epoch 1 would be."""
     model, seen = network(), []

@@ -9,7 +9,8 @@ from scipy import stats
 from keras_ser.models import svm
 from keras_ser.tuning import landscape, parse
 from keras_ser.tuning.judgement import interval, limit, verdict
-from keras_ser.tuning.search_report import Found, Trial
+from keras_ser.tuning.search_report import Found
+from keras_ser.tuning.trial import Trial
 from tests.training import tiny
 
 WIDE = ("config.beta=0.01:10:log", "config.gamma=0.01:10:log", "config.mu=0.01:10:log")

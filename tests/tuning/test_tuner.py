@@ -12,7 +12,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.training import RunError
 from keras_ser.tuning import parse
 from keras_ser.tuning.proposals import Proposals
-from keras_ser.tuning.search_report import Trial
+from keras_ser.tuning.trial import Trial
 from tests.training import tiny
 
 BETA, UNITS = parse("config.beta=0.01:10:log"), parse("config.units=2:9")
@@ -30,8 +30,8 @@ class Trained:
     """What `fit` returns: scores of three epochs, of which the second was kept."""
 
     def __init__(self, score):
-        self.about = {"best_epoch": 2}
         self.history = [{"epoch": e, "val_emotion_uar": score - abs(e - 2) / 10, "test": 9.9} for e in (1, 2, 3)]
+        self.about = {"best_epoch": 2, "steps": 5, "epochs": self.history, "training": {"emotion_uar": 0.95}}
 
 
 @pytest.fixture
@@ -379,3 +379,30 @@ def test_trials_under_way_wait_for_the_one_that_many_places_before(search, fitte
     assert not any(new for *_, new in fitted[trained:])
     one = search([BETA, UNITS], "one", trials=8, **options)
     assert one.ahead == 1 and one.trials[1] == first.trials[1] and one.trials[8] != first.trials[8]
+
+
+def test_a_trial_has_the_verdicts_on_its_runs(search, fitted, monkeypatch, tmp_path):
+    """A search of underfit runs says so; they are read again from its file."""
+    plain = runs.fit
+
+    def fit(recipe, *given, **options):
+        made = plain(recipe, *given, **options)
+        made.about["training"]["emotion_uar"] = 0.95 if recipe.config.beta > 1 else 0.7
+        return made
+
+    monkeypatch.setattr(runs, "fit", fit)
+    found = search([parse("config.beta=1,2")], method="grid", seeds=2)
+    text = (tmp_path / "found/tuning.md").read_text()
+    rows = {
+        line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")[-4:-1]]
+        for line in text.splitlines()[1:]
+        if "|" in line
+    }
+    assert rows["trial"] == ["optimizer steps", "training", "verdict"]
+    assert rows["1"] == ["10", "70.0", "2 of 2 underfit"] and rows["2"] == ["10", "95.0", "learned"]
+    assert found.conclusions()[-2].startswith(
+        "The best trial: 2 of 2 underfit (speakers, fold 0, seed 0: underfit: 3 epochs"
+    )
+    trials, found.trials = found.trials, {}
+    found.load(tmp_path / "found")
+    assert {n: trial.learned for n, trial in trials.items()} == {n: trial.learned for n, trial in found.trials.items()}

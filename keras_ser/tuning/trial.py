@@ -1,0 +1,45 @@
+"""One setting of a search, and its scores."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from keras_ser.evaluation.learning import Learning, learning_table
+from keras_ser.evaluation.tables import UNDEFINED
+
+TRAINING = ("optimizer steps", "training", "verdict")  # columns of `learning_table`
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting."""
+
+    number: int  # 0 = the unchanged recipe
+    values: Mapping[str, Any]  # searched key -> value
+    scores: tuple[float, ...] = ()  # of the kept epochs, one for each fold and seed; empty if training diverged
+    epochs: tuple[int, ...] = ()  # the kept epochs
+    failed: str = ""  # why it has no score
+    again: bool = False  # whether the next search retries it, since the setting was not the reason
+    stopped: int = 0  # the epoch after which its first run was stopped early; 0 = not stopped
+    learned: tuple[Learning, ...] = ()  # the verdicts on its runs that were trained to their end
+
+    @property
+    def score(self) -> float:
+        return float(np.mean(self.scores)) if self.scores else float("nan")
+
+    @property
+    def training(self) -> list[str]:
+        """The cells of the columns `TRAINING`."""
+        if not self.learned:
+            return [UNDEFINED] * len(TRAINING)
+        header, row = learning_table({"": self.learned}, {}).text()
+        return [row[header.index(name)] for name in TRAINING]
+
+    @classmethod
+    def of(cls, row: Mapping[str, Any]) -> "Trial":
+        """Return the trial of an entry of trials.json."""
+        learned = (Learning(**{**run, "remarks": tuple(run["remarks"])}) for run in row.get("learned", ()))
+        lists = {"scores": tuple(row["scores"]), "epochs": tuple(row["epochs"]), "learned": tuple(learned)}
+        return cls(**{**row, **lists})
