@@ -136,6 +136,18 @@ def test_groups_without_a_value_are_refused():
         SpeechClassifier("svm").fit([np.ones(5), np.ones(6)], [0, 1], [pd.NA, "anna"])
 
 
+@pytest.mark.parametrize(
+    ("y", "groups", "words"),
+    [
+        (["Sad", "sad"], None, "values of `y` that differ in spelling alone .*: 'Sad' = 'sad' up to case"),
+        ([0, 1], ["S1", "s1"], "values of `groups` that differ in spelling alone .*: 'S1' = 's1' up to case"),
+    ],
+)
+def test_spellings_of_one_label_or_group_are_warned_of(y, groups, words):
+    with pytest.warns(UserWarning, match=words), pytest.raises(AudioError):
+        SpeechClassifier("svm").fit(["nowhere.wav", "no.wav"], y, groups)
+
+
 def test_validation_side_holds_whole_groups():
     made, rng = SpeechClassifier(validation_fraction=0.3), np.random.RandomState(0)
     groups = np.repeat(list("abcdefghij"), 5)

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 
 # Characters that Unicode declares ignorable and that are not format characters (category Cf).
@@ -63,6 +64,14 @@ def spellings(names: Iterable[str]) -> list[list[str]]:
     for name in names:
         found.setdefault(comparable(name), set()).add(name)
     return [sorted(group) for group in found.values() if len(group) > 1]
+
+
+def warn_of_spellings(what: str, values: Iterable[object]) -> None:
+    """Warn of texts that differ in spelling alone, which are taken for different values; `what` they are begins the sentence."""
+    groups = spellings(value for value in values if isinstance(value, str))
+    if groups:
+        found = "; ".join(f"{' = '.join(map(quoted, group))} up to {difference(group)}" for group in groups[:10])
+        warnings.warn(f"{what} that differ in spelling alone are taken for different ones: {found}.", stacklevel=3)
 
 
 def differing_by_zeros(names: Iterable[str]) -> list[list[str]]:
