@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_ser.engines import Engine, WorkerDied, must_see
 from keras_ser.evaluation import write_predictions
-from keras_ser.experiment.failures import attempt, failure, named, note
+from keras_ser.experiment.failures import TakenError, attempt, failure, named, note
 from keras_ser.experiment.planning import Job, by_validity, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
 from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, RECIPE, finished, run_predictions, stored_recipe
@@ -31,13 +31,23 @@ def run_experiment(recipe: Recipe, data: Data, folder: Path | str, **options: An
         recipe, data, folder, **options: see `train_experiment`.
 
     Raises:
-        RunError: no job has finished (`AllFailedError` if a job failed).
+        RunError: no job has finished (`AllFailedError` if a job failed, `TakenError` if other processes are training).
         See also `train_experiment`.
     """
-    train_experiment(recipe, data, folder, **options)
+    folder, taken = Path(folder), []
+    on_taken = options.pop("on_taken", None) or warn_of_taken
+
+    def left(job: Job) -> None:
+        taken.append(job)
+        on_taken(job)
+
+    train_experiment(recipe, data, folder, on_taken=left, **options)
     # another process may have requested more jobs since: the last report covers all
-    with lock(Path(folder) / "report"):
-        return summarise(stored_recipe(Path(folder)), data, Path(folder))
+    with lock(folder / "report"):
+        asked = stored_recipe(folder)
+        if taken and not any(finished(folder, job) or failure(folder / job.folder) for job in jobs(asked, data)):
+            raise TakenError(f"{job.recipe}/{job.folder}" for job in taken)
+        return summarise(asked, data, folder)
 
 
 def train_experiment(
@@ -91,9 +101,9 @@ def train_experiment(
         first = not any(finished(folder, other) for other in todo)
         outcome = train_job(data, recipe, job, folder, first, again, on_start=start, **options)
         if outcome == TAKEN:
-            (on_taken or _left)(job)
+            (on_taken or warn_of_taken)(job)
         elif outcome:
-            (on_failure or _warn)(job, outcome)
+            (on_failure or warn_of_failure)(job, outcome)
 
 
 def train_experiments(
@@ -201,11 +211,11 @@ def begin(
     return todo
 
 
-def _left(job: Job) -> None:
+def warn_of_taken(job: Job) -> None:
     LOG.warning("%s: another process is training %s, which is left to it.", job.recipe, named(job))
 
 
-def _warn(job: Job, reason: str) -> None:
+def warn_of_failure(job: Job, reason: str) -> None:
     LOG.warning("%s: %s failed: %s", job.recipe, named(job), reason)
 
 
