@@ -11,6 +11,7 @@ from sklearn.model_selection import GroupKFold, cross_validate
 from sklearn.utils.estimator_checks import check_estimator
 
 from keras_ser.audio import AudioError
+from keras_ser.corpora.spelling import SpellingWarning
 from keras_ser.errors import UserError
 from keras_ser.sklearn import SpeechClassifier, _clips
 
@@ -144,7 +145,7 @@ def test_groups_without_a_value_are_refused():
     ],
 )
 def test_spellings_of_one_label_or_group_are_warned_of(y, groups, words):
-    with pytest.warns(UserWarning, match=words), pytest.raises(AudioError):
+    with pytest.warns(SpellingWarning, match=words), pytest.raises(AudioError):
         SpeechClassifier("svm").fit(["nowhere.wav", "no.wav"], y, groups)
 
 

@@ -11,6 +11,10 @@ _IGNORABLE = re.compile(
 )
 
 
+class SpellingWarning(UserWarning):
+    """Names that may be spellings of one are taken for different ones."""
+
+
 def visible(text: str) -> str:
     """Remove invisible characters from a text: zero-width spaces and joiners, byte order marks, soft hyphens, .."""
     if text.isascii():
@@ -71,7 +75,7 @@ def warn_of_spellings(what: str, values: Iterable[object]) -> None:
     groups = spellings(value for value in values if isinstance(value, str))
     if groups:
         found = "; ".join(f"{' = '.join(map(quoted, group))} up to {difference(group)}" for group in groups[:10])
-        warnings.warn(f"{what} that differ in spelling alone are taken for different ones: {found}.", stacklevel=3)
+        warnings.warn(f"{what} that differ in spelling alone are taken for different ones: {found}.", SpellingWarning, stacklevel=3)
 
 
 def differing_by_zeros(names: Iterable[str]) -> list[list[str]]:

@@ -67,9 +67,9 @@ def check_experiment(
         UserError: the recipe cannot be trained, split, monitored or reported.
 
     Warns:
-        UserWarning: names of speakers that a split keeps apart differ by leading zeros alone.
+        SpellingWarning: names of speakers that a split keeps apart differ by leading zeros alone.
     """
-    from keras_ser.corpora.spelling import differing_by_zeros, quoted
+    from keras_ser.corpora.spelling import SpellingWarning, differing_by_zeros, quoted
     from keras_ser.experiment.planning import check_splits
     from keras_ser.experiment.reporting import paper_figures
     from keras_ser.reports.scores import paper_by_task
@@ -87,6 +87,7 @@ def check_experiment(
             warnings.warn(
                 f"speakers whose names differ by leading zeros alone are taken for different people: {found}. If they are one, "
                 "spell the name in one way, or the person is in training and in test.",
+                SpellingWarning,
                 stacklevel=2,
             )
     elif initial:
