@@ -75,7 +75,11 @@ def warn_of_spellings(what: str, values: Iterable[object]) -> None:
     groups = spellings(value for value in values if isinstance(value, str))
     if groups:
         found = "; ".join(f"{' = '.join(map(quoted, group))} up to {difference(group)}" for group in groups[:10])
-        warnings.warn(f"{what} that differ in spelling alone are taken for different ones: {found}.", SpellingWarning, stacklevel=3)
+        warnings.warn(
+            f"{what} that differ in spelling alone are taken for different ones: {found}.",
+            SpellingWarning,
+            stacklevel=3,
+        )
 
 
 def differing_by_zeros(names: Iterable[str]) -> list[list[str]]:
