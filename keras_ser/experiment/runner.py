@@ -7,11 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.engines import Engine, WorkerDied, must_see
+from keras_ser.errors import RunError
 from keras_ser.evaluation import write_predictions
+from keras_ser.experiment.changes import changes
 from keras_ser.experiment.failures import TakenError, attempt, failure, named, note
 from keras_ser.experiment.planning import Job, by_validity, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
-from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, RECIPE, finished, run_predictions, stored_recipe
+from keras_ser.experiment.stored import (
+    EXPERIMENT,
+    PREDICTIONS,
+    RECIPE,
+    finished,
+    run_predictions,
+    stored_facts,
+    stored_recipe,
+)
 from keras_ser.files import lock, remove_parts, write_json, write_text
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report
@@ -234,7 +244,11 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
     """Claim the folder; write to recipe.json the protocols and seeds of all its runs, the most valid protocol last."""
     about = {"recipe": recipe.hash, "data": data.digest}
     with lock(folder):
-        check_free(folder, EXPERIMENT, about, "experiment", recipe)
+        try:
+            check_free(folder, EXPERIMENT, about, "experiment", recipe)
+        except RunError as error:
+            other = (folder / EXPERIMENT).exists() and stored_facts(folder).get("data") != data.digest
+            raise RunError(f"{error} {changes(folder, recipe, data.corpus) if other else ''}".rstrip()) from error
         remove_parts(folder)
         # protocol settings are not part of the folder's name: runs of another split must not be mistaken for this one's
         for job in todo:
