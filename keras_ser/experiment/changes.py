@@ -15,7 +15,7 @@ RUNS = "*/fold-*-seed-*"
 SIDES = ("train", "validation", "test")
 
 
-def changes(folder: Path, recipe: Recipe, corpus: Corpus) -> str:
+def changed_clips(folder: Path, recipe: Recipe, corpus: Corpus) -> str:
     """Return a sentence on clips of a corpus that are new, missing or labelled otherwise than in an experiment; "" if unknown.
 
     Args:

@@ -9,7 +9,7 @@ from typing import Any
 from keras_ser.engines import Engine, WorkerDied, must_see
 from keras_ser.errors import RunError
 from keras_ser.evaluation import write_predictions
-from keras_ser.experiment.changes import changes
+from keras_ser.experiment.changes import changed_clips
 from keras_ser.experiment.failures import TakenError, attempt, failure, named, note
 from keras_ser.experiment.planning import Job, by_validity, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
@@ -248,7 +248,7 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
             check_free(folder, EXPERIMENT, about, "experiment", recipe)
         except RunError as error:
             other = (folder / EXPERIMENT).exists() and stored_facts(folder).get("data") != data.digest
-            raise RunError(f"{error} {changes(folder, recipe, data.corpus) if other else ''}".rstrip()) from error
+            raise RunError(f"{error} {changed_clips(folder, recipe, data.corpus) if other else ''}".rstrip()) from error
         remove_parts(folder)
         # protocol settings are not part of the folder's name: runs of another split must not be mistaken for this one's
         for job in todo:

@@ -17,7 +17,7 @@ from keras_ser.corpora import demo
 from keras_ser.errors import DiskError, DivergenceError, UserError
 from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import failures, run_experiment, runner
-from keras_ser.experiment.changes import changes
+from keras_ser.experiment.changes import changed_clips
 from keras_ser.experiment.planning import jobs
 from keras_ser.experiment.reporting import summarise
 from keras_ser.experiment.rescoring import cache_folder, data_of, evaluate
@@ -152,7 +152,7 @@ def test_what_has_changed_in_a_corpus_is_named(data, folder):
     tested = next(u for u in rest if u.labels["emotion"] != "anger" and u.speaker != first.speaker)
     kept = [dataclasses.replace(u, labels={"emotion": "anger"}) if u is tested else u for u in rest]
     other = dataclasses.replace(data.corpus, utterances=(*kept, dataclasses.replace(first, id="0new")))
-    said = changes(folder, RECIPE, other)
+    said = changed_clips(folder, RECIPE, other)
     assert (
         f"Since then: clips with another emotion: 1 ({tested.id}); clips that are no longer there: 1 ({first.id})"
         in said
@@ -162,7 +162,7 @@ def test_what_has_changed_in_a_corpus_is_named(data, folder):
         RunError, match="holds another experiment .other data.*Since then: clips with another emotion: 1"
     ):
         run_experiment(RECIPE, dataclasses.replace(data, corpus=other), folder)
-    assert not changes(folder, RECIPE, data.corpus)
+    assert not changed_clips(folder, RECIPE, data.corpus)
 
 
 def test_only_folds_that_there_are(data, folder):
