@@ -7,28 +7,49 @@
 #                                               noise needs noise files in DATA/noisex92
 #     benchmarks/all.sh DATA OUT --left           what is left, and how long it takes by what was done
 #
-# A step's output is in OUT/log/STEP.log; the commit that it was made by is in OUT/log/STEP.done.
+# A step's output is in OUT/log/STEP.log; its time and the commit that it was made by are in OUT/log/STEP.done; OUT/log/STEP.spent has
+# the seconds of attempts that were interrupted or failed. The exit code is 1 if a step failed.
 set -u
 DATA=$(cd "${1:?DATA}" && pwd) && mkdir -p "${2:?OUT}/log" && OUT=$(cd "$2" && pwd) || exit 2
 shift 2
 cd "$(dirname "$0")/.." || exit 2
+SYSTEMS=" single-task aspmtl aspmtl-noise controls paper cascade conv conv-single others noise dnn vggvox aae multilevel "
 LEFT=0 ONLY=" "
 for word; do
-    [ "$word" = --left ] && LEFT=1 || ONLY="$ONLY$word "
+    case "$word" in
+    --left) LEFT=1 ;;
+    *)
+        [[ "$SYSTEMS" == *" $word "* ]] || { echo "expected --left or a system:${SYSTEMS% }. Received: $word" >&2 && exit 2; }
+        ONLY="$ONLY$word "
+        ;;
+    esac
 done
 JOBS=$(nproc)
 TRIALS=12
 ROOM="--space batch_size=16,32,64 --space optimizer.learning_rate=0.0005:0.005:log --space config.dropout=0.1:0.6"
 LSTM="--space config.layers=1,2,3 --space config.units=32,64"
 WEIGHTS="--space config.beta=0.05:2:log --space config.gamma=0.01:1:log --space config.mu=0.01:1:log"
-todo=0 done=0 spent=0
+todo=0 done=0 failed=0 spent=0
+
+add_time() { # NAME SECONDS: of an attempt that has ended
+    echo $(($(cat "$OUT/log/$1.spent" 2>/dev/null || echo 0) + $2)) >"$OUT/log/$1.spent"
+    rm -f "$OUT/log/$1.begun"
+}
+
+# a killed attempt lasted until it last wrote a file
+for begun in "$OUT"/log/*.begun; do
+    [ -f "$begun" ] && read -r start process <"$begun" && ! kill -0 "$process" 2>/dev/null || continue
+    last=$(find "$OUT" -type f ! -name "*.begun" -newer "$begun" -printf '%Ts\n' | sort -n | tail -1)
+    name=$(basename "$begun" .begun)
+    add_time "$name" $((${last:-$start} - start))
+done
 
 asked() { # SYSTEM
     [ "$ONLY" = " " ] || [[ "$ONLY" == *" $1 "* ]]
 }
 
 step() { # NAME COMMAND ..
-    local name=$1 start
+    local name=$1 start code
     shift
     if [ -f "$OUT/log/$name.done" ]; then
         done=$((done + 1)) spent=$((spent + $(cut -d' ' -f1 "$OUT/log/$name.done")))
@@ -41,13 +62,18 @@ step() { # NAME COMMAND ..
     fi
     echo "$(date +%H:%M) $name"
     start=$(date +%s)
-    "$@" >>"$OUT/log/$name.log" 2>&1 || {
-        local code=$?
-        [ $code -ge 128 ] && exit $code # interrupted
+    echo "$start $$" >"$OUT/log/$name.begun"
+    "$@" >>"$OUT/log/$name.log" 2>&1
+    code=$?
+    add_time "$name" $(($(date +%s) - start))
+    [ $code -ge 128 ] && exit $code # interrupted
+    if [ $code -ne 0 ]; then
         echo "failed: $name (exit code $code), see $OUT/log/$name.log"
+        failed=$((failed + 1))
         return
-    }
-    echo "$(($(date +%s) - start)) s, commit $(git rev-parse --short HEAD 2>/dev/null)" >"$OUT/log/$name.done"
+    fi
+    echo "$(cat "$OUT/log/$name.spent") s, commit $(git rev-parse --short HEAD 2>/dev/null)" >"$OUT/log/$name.done"
+    rm "$OUT/log/$name.spent"
 }
 
 system() { # CORPUS ROOT RECIPE VARIANT FOLDS SPACE ..
@@ -123,5 +149,9 @@ for corpus in emodb ravdess ased; do
             --corpus-root "$root" --protocol disjoint --seed 0 --jobs "$JOBS" --quiet --out "$OUT/$corpus/$paper"
     done
 done
-[ $done -gt 0 ] && echo "$done steps done in $((spent / 60)) min; $todo left, about $((todo * spent / done / 60)) min at that pace"
-exit 0
+if [ $done -gt 0 ]; then
+    echo "$done steps done in $((spent / 60)) min; $todo left, about $((todo * spent / done / 60)) min at that pace"
+elif [ $LEFT = 1 ]; then
+    echo "$todo steps left; no step is done yet, so no estimate"
+fi
+[ $failed = 0 ]

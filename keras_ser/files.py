@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keras_ser.errors import DiskError
+from keras_ser.errors import DiskError, UserError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,7 +37,13 @@ REFUSED = {errno.EACCES: "permission denied", errno.EPERM: "permission denied", 
 
 
 def user_path(path: str | os.PathLike) -> Path:
-    """Return a path with ~ as the home folder; the ~ of an unknown user stays, and is then a folder that does not exist."""
+    """Return a path with ~ as the home folder; the ~ of an unknown user stays, and is then a folder that does not exist.
+
+    Raises:
+        UserError: it is not a path.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise UserError(f"expected a path. Received: {path!r}.")
     return Path(os.path.expanduser(path))
 
 

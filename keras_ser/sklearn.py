@@ -27,6 +27,7 @@ from sklearn.utils.validation import check_is_fitted
 from keras_ser.audio import AudioError, from_array
 from keras_ser.audio.arrays import whole_rate
 from keras_ser.corpora import Corpus, CorpusError, Utterance
+from keras_ser.corpora.spelling import warn_of_spellings
 from keras_ser.errors import UserError
 from keras_ser.files import user_path
 from keras_ser.models import is_baseline, model_module
@@ -140,8 +141,9 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
             raise UserError("This SpeechClassifier requires y to be passed, but the target y is None.")
         check_consistent_length(clips, y, groups)
         y = column_or_1d(y, warn=True)
-        _check_known(y, "y")
-        _check_known(groups, "groups")
+        for name, values in (("y", y), ("groups", () if groups is None else groups)):
+            _check_known(values, name)
+            warn_of_spellings(f"values of `{name}`", values)
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) < 2:
@@ -245,11 +247,9 @@ SUFFIXES = (".keras", ".skops", ".json")
 
 def _check_known(values: Any, name: str) -> None:
     """Raise UserError for missing values among labels or groups of any type."""
-    missing = np.flatnonzero([] if values is None else pd.isna(np.asarray(values, object)))
+    missing = np.flatnonzero(pd.isna(np.asarray(values, object)))
     if len(missing):
-        raise UserError(
-            f"`{name}` must have a value for each clip. Received: none for clip {missing[0]} (NaN or None)."
-        )
+        raise UserError(f"`{name}` must have a value for each clip. Received: none for clip {missing[0]}.")
 
 
 def _clips(X: Any) -> list[Any]:  # noqa: N803

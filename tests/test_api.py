@@ -13,7 +13,7 @@ import pytest
 import keras_ser as ks
 from keras_ser.audio import read
 from keras_ser.corpora import Corpus, Utterance
-from keras_ser.errors import MissingModelError
+from keras_ser.errors import MissingModelError, UserError
 from keras_ser.models import model_module
 from tests.training import tiny
 
@@ -31,6 +31,12 @@ def test_every_name_of_a_stub_is_there(package):
         assert getattr(module, name) is getattr(importlib.import_module(f"{module.__name__}.{place}"), name)
     with pytest.raises(AttributeError, match="laod"):
         module.laod  # noqa: B018
+
+
+@pytest.mark.parametrize("wrong", [None, 3, b"x"])
+def test_what_is_no_path_is_refused(wrong):
+    with pytest.raises(UserError, match="expected a path. Received: "):
+        ks.load(wrong)
 
 
 def test_one_task_protocol_and_seed_need_no_tuple_and_reprs_are_one_line(tmp_path):

@@ -294,3 +294,18 @@ def test_verify_refuses_two_corpora_of_one_adapter(tmp_path, capsys):
     roots = [f"--corpus-root=manifest={tmp_path / name}.csv" for name in "ab"]
     assert main(["verify", str(tmp_path), *roots]) == 2
     assert "--corpus-root manifest= is given twice" in capsys.readouterr().err
+
+
+def test_corpus_check_reports_faults_of_rows_and_of_files_together(tmp_path, capsys):
+    rows = [{"file": f"{name}.wav", "gender": "male", "emotion": "sad"} for name in ("a", "b", "a", "gone")]
+    for row in rows[:1]:
+        soundfile.write(tmp_path / row["file"], 0.1 * np.sin(np.arange(8000)), 16000)
+    (tmp_path / "b.wav").write_bytes(b"RIFF")
+    write_rows(tmp_path / "clips.csv", [*rows, {**rows[0], "gender": "x"}])
+    assert main(["corpus", "check", "manifest", str(tmp_path / "clips.csv")]) == 1
+    out = capsys.readouterr().out
+    assert "manifest: 2 utterances" in out and "unreadable (1): b.wav" in out
+    for words in ("Not found: gone.wav (line 5)", "Received: 'x' (line 6)", "Received: a.wav (lines 2, 4)"):
+        assert words in out
+    assert main(["corpus", "show", "manifest", str(tmp_path / "clips.csv")]) == 2
+    assert "gone.wav (line 5). Also, gender must be" in capsys.readouterr().err

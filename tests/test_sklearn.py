@@ -11,6 +11,7 @@ from sklearn.model_selection import GroupKFold, cross_validate
 from sklearn.utils.estimator_checks import check_estimator
 
 from keras_ser.audio import AudioError
+from keras_ser.corpora.spelling import SpellingWarning
 from keras_ser.errors import UserError
 from keras_ser.sklearn import SpeechClassifier, _clips
 
@@ -134,6 +135,18 @@ def test_a_sampling_rate_that_no_audio_has_is_refused(rate):
 def test_groups_without_a_value_are_refused():
     with pytest.raises(UserError, match="`groups` must have a value for each clip. Received: none for clip 0"):
         SpeechClassifier("svm").fit([np.ones(5), np.ones(6)], [0, 1], [pd.NA, "anna"])
+
+
+@pytest.mark.parametrize(
+    ("y", "groups", "words"),
+    [
+        (["Sad", "sad"], None, "values of `y` that differ in spelling alone .*: 'Sad' = 'sad' up to case"),
+        ([0, 1], ["S1", "s1"], "values of `groups` that differ in spelling alone .*: 'S1' = 's1' up to case"),
+    ],
+)
+def test_spellings_of_one_label_or_group_are_warned_of(y, groups, words):
+    with pytest.warns(SpellingWarning, match=words), pytest.raises(AudioError):
+        SpeechClassifier("svm").fit(["nowhere.wav", "no.wav"], y, groups)
 
 
 def test_validation_side_holds_whole_groups():

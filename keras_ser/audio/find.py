@@ -17,12 +17,17 @@ class AudioFiles(NamedTuple):
     skipped: list[Path]  # files that are not audio by content or name, and folders that cannot be read
 
 
-def find_audio(paths: Iterable[str | os.PathLike]) -> AudioFiles:
+def find_audio(paths: Iterable[str | os.PathLike], keep_missing: bool = False) -> AudioFiles:
     """Return the named files, and all audio and video files below the named folders, sorted.
 
-    Links are followed; a folder reached by several links is searched once. Hidden files and folders are skipped.
-    Raises UserError for a path that is empty or does not exist, and for a folder without audio.
+    Links are followed; a folder reached by several links is searched once. Hidden files and folders are skipped. With
+    `keep_missing`, paths that do not exist are among the files, so that reading them fails, unless no path exists.
+
+    Raises:
+        UserError: a path is empty or does not exist, or a folder has no audio.
     """
+    paths = list(paths)
+    keep_missing = keep_missing and any(name != "" and os.path.exists(user_path(name)) for name in paths)
     files: list[Path] = []
     skipped: list[Path] = []
     for name in paths:
@@ -36,8 +41,9 @@ def find_audio(paths: Iterable[str | os.PathLike]) -> AudioFiles:
             if not audio:
                 raise UserError(f"expected audio files below {path}, found none.")
             files += audio
-        elif not os.path.exists(path):
-            raise UserError(f"expected a file or a folder. Received: {path}, which does not exist.")
+        elif not os.path.exists(path) and not keep_missing:
+            way = ". Standard input is not read: write it to a file first" if name == "-" else ""
+            raise UserError(f"expected a file or a folder. Received: {path}, which does not exist{way}.")
         else:
             files.append(path)
     return AudioFiles(files, sorted(set(skipped)))

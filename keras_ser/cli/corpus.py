@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import dataclasses
 import json
 import sys
 from collections.abc import Sequence
@@ -65,20 +66,27 @@ def _read(options: argparse.Namespace):
 
 def _corpus_check(options: argparse.Namespace) -> int:
     from keras_ser.corpora import CorpusError
+    from keras_ser.corpora.corpus import RowsError
     from keras_ser.corpora.hashes import read_list, verify
     from keras_ser.corpora.inspection import check
 
     if options.hashes:
         # report errors in the list before reading the corpus, which can take minutes
         read_list(options.hashes)
+    faults: Sequence[str] = ()
     try:
         corpus = _read(options)
+    except RowsError as error:
+        if error.corpus is None:
+            raise
+        corpus, faults = error.corpus, error.faults  # the files of all other rows are checked as well
     except CorpusError:
         # the list may show which files the adapter lacks
         if options.hashes and options.root and Path(options.root).is_dir():
             print("\n".join(verify(options.root, options.hashes, progress=True).lines()))
         raise
     found = check(corpus, progress=True)
+    found = dataclasses.replace(found, differences=(*found.differences, *faults))
     facts, lines, ok = found.to_dict(), found.lines(), found.ok
     if options.hashes:
         hashes = verify(corpus.root, options.hashes, progress=True)

@@ -106,7 +106,7 @@ def _predict(options: argparse.Namespace) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     from keras_ser.audio import find_audio
 
-    files, skipped = find_audio(options.files)
+    files, skipped = find_audio(options.files, keep_missing=True)
     report_skipped(skipped)
     if options.timeline:
         return _timelines(options, files)

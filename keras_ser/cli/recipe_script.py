@@ -180,7 +180,7 @@ def run(
     chosen, data, read_options = prepared(chosen, options)
 
     from keras_ser.experiment import experiment_folder, run_experiment
-    from keras_ser.experiment.failures import forget_failures
+    from keras_ser.experiment.failures import TakenError, forget_failures
     from keras_ser.experiment.planning import jobs
     from keras_ser.experiment.runner import train_experiments
     from keras_ser.experiment.stored import finished
@@ -213,13 +213,17 @@ def run(
                 train_experiments(engine, chosen, data, folders, **shared, on_done=progress.done)
             given["again"] = False
         given["on_failure"] = progress.failure
-        if several:
-            systems = run_systems(chosen, data, options.out, **given)
-        else:
-            ((name, recipe),) = chosen.items()
-            made = run_experiment(recipe, data, folders[name], **given)
-            systems = {name: System(recipe, folders[name], made.predictions, made.missing)}
-            reports = reports or (lambda trained: [(made, folders[name] / "report.md")])
+        try:
+            if several:
+                systems = run_systems(chosen, data, options.out, **given)
+            else:
+                ((name, recipe),) = chosen.items()
+                made = run_experiment(recipe, data, folders[name], **given)
+                systems = {name: System(recipe, folders[name], made.predictions, made.missing)}
+                reports = reports or (lambda trained: [(made, folders[name] / "report.md")])
+        except TakenError as error:
+            progress.say(str(error), always=True)
+            return 1 if progress.failures else 0
     for number, (made, path) in enumerate(reports(Trained(variant, systems, data, options, notes))):
         print(end="\n" if number else "")
         show(made, path)

@@ -1,7 +1,7 @@
 """`Utterance`, one labelled part of an audio file, and `Corpus`, a collection of them."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -154,3 +154,17 @@ class Corpus:
         found = Counter(str(value) for value in values if value is not None)
         order = [label for label in self.vocabulary.get(column, ()) if label in found]
         return {key: found[key] for key in order + sorted(set(found) - set(order))}
+
+
+class RowsError(CorpusError):
+    """Rows of a table have faults.
+
+    Args:
+        message: see `CorpusError`.
+        faults: a sentence on each kind of fault.
+        corpus: the corpus of all other rows; None if there are none.
+    """
+
+    def __init__(self, message: str, faults: Sequence[str], corpus: Corpus | None):
+        super().__init__(message)
+        self.faults, self.corpus = tuple(faults), corpus

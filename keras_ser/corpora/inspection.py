@@ -134,7 +134,7 @@ def check(corpus: Corpus, progress: bool = False) -> CorpusReport:
     for column in (*counts, *groups):
         notes += [
             f"{column} is spelt in several ways: {listed(map(quoted, found))} differ by {difference(found)}. "
-            + (f"A split by {column} rejects them." if column in ("speaker", *groups) else "They are different labels.")
+            + (f"A split by {column} rejects them." if column in ("speaker", *groups) else "A task must merge them.")
             for found in spellings(corpus.counts(column))
         ]
     notes += [

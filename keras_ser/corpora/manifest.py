@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from keras_ser.checks import listed
-from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
+from keras_ser.corpora.corpus import Corpus, CorpusError, RowsError, Utterance
 from keras_ser.corpora.label_columns import number, numeric_columns, without_value
 from keras_ser.corpora.manifest_formats import found_table
 from keras_ser.corpora.named_files import NamedFiles
@@ -171,7 +171,10 @@ def read(
         for both in genders.values()
         if len(both) > 1
     ]
-    _refuse(path, folder, problems, labels)
+    faults = _faults(path, folder, problems, labels)
+    if faults:  # what is left can still be inspected
+        utterances = list({u.id: u for u in reversed(utterances)}.values())
+        labels = {}
     utterances = _with_origins(utterances, folder, short)
     if respelled:
         notes.append(f"files were found under other spellings: {listed(respelled)}.")
@@ -180,7 +183,11 @@ def read(
         for column in label_columns
         if column not in numeric
     }
-    return Corpus(name="manifest", root=folder, utterances=tuple(utterances), vocabulary=vocabulary, notes=tuple(notes))
+    made = {"vocabulary": vocabulary, "notes": tuple(notes)}
+    corpus = Corpus("manifest", folder, tuple(utterances), **made) if utterances or not faults else None
+    if faults:
+        raise RowsError(f"manifest: {' Also, '.join(faults)} Correct {path.name}.", faults, corpus)
+    return corpus
 
 
 def _asked_columns(columns: Mapping[str, str] | None) -> dict[str, str]:
@@ -270,11 +277,15 @@ _RULES = {
 }
 
 
-def _refuse(path: Path, folder: Path, problems: Mapping[str, list[str]], labels: Mapping[str, Sequence[str]]) -> None:
-    """Raise CorpusError for the first kind of problem that occurs, with its first ten cases."""
+def _faults(
+    path: Path, folder: Path, problems: Mapping[str, list[str]], labels: Mapping[str, Sequence[str]]
+) -> list[str]:
+    """Return a sentence on each kind of problem that occurs, with its first cases."""
+    known, said = "; ".join(f"{column}: {listed(allowed, 30)}" for column, allowed in labels.items()), []
+    most = 10 if sum(map(bool, problems.values())) == 1 else 3
     for kind, rule in _RULES.items():
         if problems[kind]:
-            known = "; ".join(f"{column}: {listed(allowed, 30)}" for column, allowed in labels.items())
             rule = rule.format(name=path.name, folder=folder.resolve(), labels=known)
             joint = ". Not found:" if kind == "missing" else ". Received:"
-            raise CorpusError(f"manifest: {rule}{joint} {listed(problems[kind])}. Correct {path.name}.")
+            said.append(f"{rule}{joint} {listed(problems[kind], most)}.")
+    return said

@@ -2,12 +2,17 @@
 
 import re
 import unicodedata
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 
 # Characters that Unicode declares ignorable and that are not format characters (category Cf).
 _IGNORABLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
+
+
+class SpellingWarning(UserWarning):
+    """Names that may be spellings of one are taken for different ones."""
 
 
 def visible(text: str) -> str:
@@ -63,6 +68,18 @@ def spellings(names: Iterable[str]) -> list[list[str]]:
     for name in names:
         found.setdefault(comparable(name), set()).add(name)
     return [sorted(group) for group in found.values() if len(group) > 1]
+
+
+def warn_of_spellings(what: str, values: Iterable[object]) -> None:
+    """Warn of texts that differ in spelling alone, which are taken for different values; `what` they are begins the sentence."""
+    groups = spellings(value for value in values if isinstance(value, str))
+    if groups:
+        found = "; ".join(f"{' = '.join(map(quoted, group))} up to {difference(group)}" for group in groups[:10])
+        warnings.warn(
+            f"{what} that differ in spelling alone are taken for different ones: {found}.",
+            SpellingWarning,
+            stacklevel=3,
+        )
 
 
 def differing_by_zeros(names: Iterable[str]) -> list[list[str]]:

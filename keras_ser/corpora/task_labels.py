@@ -3,12 +3,12 @@
 import difflib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from keras_ser.checks import listed
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
-from keras_ser.corpora.spelling import comparable, difference, quoted, shown
+from keras_ser.corpora.spelling import comparable, difference, quoted, shown, spellings
 from keras_ser.errors import UserError
 from keras_ser.tasks import Task
 
@@ -20,28 +20,67 @@ def open_labels(task: Task, *corpora: Corpus) -> list[str]:
     """Return the classes of a task that names none: all labels of the corpora, merged, without those that it ignores.
 
     Raises:
-        CorpusError: a label with fewer than `FEWEST` clips.
+        CorpusError: labels that differ in spelling alone, or a label with fewer than `FEWEST` clips.
     """
-    merge, counts = dict(task.merge), Counter()
+    found = Counter()
     for corpus in corpora:
-        for value, count in corpus.counts(task.column).items():
-            counts[merge.get(value, value)] += count
-    counts = {label: count for label, count in sorted(counts.items()) if label not in task.ignore}
+        found.update(corpus.counts(task.column))
+    counts = {label: count for label, count in sorted(_merged(task, found).items()) if label not in task.ignore}
+    if any(isinstance(u.column(task.column), float) for corpus in corpora for u in corpus):
+        return list(counts)  # `check_task` rejects numbers
+    _check_spellings(replace(task, labels=tuple(counts)), found, named=False)
     rare = {label: count for label, count in counts.items() if count < FEWEST}
-    numbers = any(isinstance(u.column(task.column), float) for corpus in corpora for u in corpus)
-    if rare and not numbers:  # `check_task` rejects numbers
-        found = ", ".join(f"{shown(label)} ({count})" for label, count in rare.items())
+    if rare:
         frequent = [label for label in counts if label not in rare]
-        first = next(iter(rare))
-        alike = [label for label in frequent if comparable(label) == comparable(first)]
-        into = {first: (alike or frequent or ["OTHER"])[0]}
-        key = f"--set 'tasks.{task.name}."
+        into = dict(task.merge) | {next(iter(rare)): (frequent or ["OTHER"])[0]}
         raise CorpusError(
-            f"labels that become classes of the task {task.name!r} need at least {FEWEST} clips each. Received: {found}. Leave "
-            f"them out ({key}ignore={json.dumps(list(rare))}'), merge them ({key}merge={json.dumps(into)}'), or name all classes "
-            f"({key}labels={json.dumps(list(counts))}')."
+            f"labels that become classes of the task {task.name!r} need at least {FEWEST} clips each. Received: "
+            f"{', '.join(f'{shown(label)} ({count})' for label, count in rare.items())}. Leave them out "
+            f"({_setting(task, 'ignore', [*task.ignore, *rare])}), merge them ({_setting(task, 'merge', into)}), or name all "
+            f"classes ({_setting(task, 'labels', list(counts))})."
         )
     return list(counts)
+
+
+def _merged(task: Task, counts: Mapping[str, int]) -> Counter:
+    merge, merged = dict(task.merge), Counter()
+    for value, count in counts.items():
+        merged[merge.get(value, value)] += count
+    return merged
+
+
+def _setting(task: Task, name: str, value: object) -> str:
+    """Return the option that changes a field of a task."""
+    return f"--set 'tasks.{task.name}.{name}={json.dumps(value)}'"
+
+
+def _check_spellings(task: Task, counts: Mapping[str, int], named: bool = True) -> None:
+    """Refuse classes that differ in spelling alone.
+
+    Args:
+        task: the task, its classes filled in.
+        counts: label of the corpora -> number of clips.
+        named: whether the task names its classes, so that they must be changed as well.
+
+    Raises:
+        CorpusError: the message has the merge of all spellings into the most frequent ones.
+    """
+    groups, clips, merge = spellings(task.labels), _merged(task, counts), dict(task.merge)
+    if not groups:
+        return
+    into = {label: max(group, key=lambda one: (clips[one], one.islower())) for group in groups for label in group}
+    merge = {value: into.get(label, label) for value, label in ({value: value for value in counts} | merge).items()}
+    merge = {value: label for value, label in merge.items() if value != label}
+    changes = [_setting(task, "merge", merge)] if merge else []
+    changes += [_setting(task, "labels", [a for a in task.labels if into.get(a, a) == a])] if named else []
+    found = "; ".join(
+        f"{' = '.join(f'{quoted(label)} ({clips[label]})' for label in group)} up to {difference(group)}"
+        for group in groups
+    )
+    raise CorpusError(
+        f"classes of the task {task.name!r} must differ in more than their spelling. Received: {found}. Merge them "
+        f"({' '.join(changes)}), or correct the corpus."
+    )
 
 
 def clustered(task: Task, utterances: Iterable[Utterance]) -> Task:
@@ -71,8 +110,8 @@ def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
         way: remedy for the message to propose; default: options that change the task.
 
     Raises:
-        CorpusError: no clip has the task's column, a label is unknown to the task, a class has no clip, or there are fewer than
-            two classes; the message has the counts of all labels.
+        CorpusError: no clip has the task's column, a label is unknown to the task, a class has no clip, classes differ in spelling
+            alone, or there are fewer than two classes; the message has the counts of all labels.
     """
     name, counts = corpora[0].name, Counter()
     if task.columns:
@@ -110,12 +149,17 @@ def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
     given = {value for value in values if isinstance(value, str)}
     for asked in (*merge, *task.ignore):
         # names that the corpus lacks are usual in recipes for several corpora; those that resemble a label are mistakes
-        near = difflib.get_close_matches(str(asked), sorted(given - set(merge) - set(task.ignore)), 1, 0.8)
+        others = sorted(given - set(merge) - set(task.ignore))
+        near = [label for label in others if comparable(label) == comparable(str(asked))]
+        if merge.get(asked) in near:  # another spelling of the class, of another corpus
+            continue
+        near = near or difflib.get_close_matches(str(asked), others, 1, 0.8)
         if near and asked not in given and asked not in task.labels:
             kind = "merge" if asked in merge else "ignore"
             raise CorpusError(
                 f"`{kind}` of the task {task.name!r} names {asked!r}, which no clip has. Did you mean {near[0]!r}?"
             )
+    _check_spellings(task, counts)
     known = {merge.get(value, value) for value in counts}
     unknown = [] if task.identity else sorted(known - set(task.labels) - set(task.ignore))
     lacking = [label for label in task.labels if label not in known]
@@ -127,7 +171,7 @@ def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
             said = ", ".join(
                 f"{quoted(value)} is {label!r} up to {difference((value, label))}" for value, label in alike.items()
             )
-            found += f" ({said}: --set 'tasks.{task.name}.merge={json.dumps(alike)}')"
+            found += f" ({said}: --set 'tasks.{task.name}.merge={json.dumps(merge | alike)}')"
         lacks = f", and lacks {', '.join(lacking)}" if lacking else ""
         if way is None:
             way = "rename the corpus's labels, or use the task's merge and ignore"

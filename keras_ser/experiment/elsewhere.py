@@ -9,7 +9,7 @@ import pandas as pd
 
 from keras_ser.checks import listed
 from keras_ser.corpora import Corpus, CorpusError
-from keras_ser.corpora.spelling import comparable, shown
+from keras_ser.corpora.spelling import comparable, quoted, shown
 from keras_ser.errors import UserError
 from keras_ser.evaluation.learning import learning_of
 from keras_ser.experiment.planning import tested
@@ -53,13 +53,17 @@ def mapped(task: Task, corpus: Corpus, merge: Mapping[str, str] | None = None) -
     """Return the task with the labels of another corpus, merged or spelled differently (case, spaces).
 
     Raises:
-        UserError: a target of `merge` is not a class of the task.
+        UserError: a target of `merge` is not a class of the task, or the corpus has a label in another spelling than `merge`.
         CorpusError: the corpus has labels that the task does not know.
     """
     merge = dict(merge or {})
     strays = sorted(set(merge.values()) - set(task.labels))
     if strays:
         raise UserError(f"--merge must map to a class: {', '.join(task.labels)}. Received: {', '.join(strays)}.")
+    for value in corpus.counts(task.column):
+        other = next((name for name in merge if name != value and comparable(name) == comparable(value)), None)
+        if other is not None and value not in merge:
+            raise UserError(f"--merge names {quoted(other)}, which no clip has. Did you mean {quoted(value)}?")
     known, unknown = {*task.labels, *dict(task.merge), *task.ignore, *merge}, {}
     spelled = {comparable(label): label for label in [*task.labels, *dict(task.merge)]}
     for value, count in corpus.counts(task.column).items():

@@ -22,6 +22,16 @@ class AllFailedError(RunError):
     """Raised if no job of an experiment has finished, and at least one has failed."""
 
 
+class TakenError(RunError):
+    """Raised if all that is missing for a report is being trained by other processes; the message says so."""
+
+    def __init__(self, runs: Iterable[str]):
+        super().__init__(
+            f"other processes are still training {listed(runs)}. The last of them to finish writes the report; if they run "
+            "another command, repeat this one afterwards."
+        )
+
+
 def attempt(work: Callable[[], None], job: Job, target: Path, first: bool = False) -> str:
     """Do a job's work; a failure that concerns this job alone is noted in its folder.
 

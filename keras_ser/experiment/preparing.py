@@ -1,9 +1,11 @@
 """Checks of an experiment before anything is decoded or trained, in the order in which they can be made."""
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_ser.checks import listed
 from keras_ser.errors import UserError
 
 
@@ -63,7 +65,11 @@ def check_experiment(
 
     Raises:
         UserError: the recipe cannot be trained, split, monitored or reported.
+
+    Warns:
+        SpellingWarning: names of speakers that a split keeps apart differ by leading zeros alone.
     """
+    from keras_ser.corpora.spelling import SpellingWarning, differing_by_zeros, quoted
     from keras_ser.experiment.planning import check_splits
     from keras_ser.experiment.reporting import paper_figures
     from keras_ser.reports.scores import paper_by_task
@@ -75,6 +81,15 @@ def check_experiment(
     if not final:
         others = [(other, {}) for other in (auxiliary or {}).values()]
         check_splits(recipe, corpus, folds, initial, auxiliary=others)
+        alike = differing_by_zeros(corpus.counts("speaker"))
+        if alike and any("speaker" in protocol.columns_apart for protocol in recipe.protocols):
+            found = listed(" and ".join(map(quoted, names)) for names in alike)
+            warnings.warn(
+                f"speakers whose names differ by leading zeros alone are taken for different people: {found}. If they are one, "
+                "spell the name in one way, or the person is in training and in test.",
+                SpellingWarning,
+                stacklevel=2,
+            )
     elif initial:
         check_start(recipe, initial, corpus, ())
 

@@ -7,6 +7,7 @@ import pandas as pd
 
 from keras_ser.corpora import read_corpus
 from keras_ser.evaluation.learning import run_learning
+from keras_ser.experiment.changes import changed_clips
 from keras_ser.experiment.failures import left_out
 from keras_ser.experiment.planning import by_validity, jobs, tested
 from keras_ser.experiment.reporting import notes, summarise
@@ -119,8 +120,8 @@ def data_of(folder: Path, corpus_root: str | None = None, *, auxiliary: bool = F
     before, now = (about.get("data"), data.digest) if whole else (lay.get("corpus"), alone)
     if before not in (None, now):
         raise RunError(
-            f"{data.corpus.root} is not the corpus of {folder}: samples, labels, speakers or groups differ. "
-            "Give the original corpus (--corpus-root DIR)."
+            f"{root} is not the corpus of {folder}: samples, labels, speakers or groups differ. Give the original corpus "
+            f"(--corpus-root DIR). {changed_clips(owner, recipe, data.corpus) if owner else ''}".rstrip()
         )
     return data
 

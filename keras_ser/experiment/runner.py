@@ -7,11 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.engines import Engine, WorkerDied, must_see
+from keras_ser.errors import RunError
 from keras_ser.evaluation import write_predictions
-from keras_ser.experiment.failures import attempt, failure, named, note
+from keras_ser.experiment.changes import changed_clips
+from keras_ser.experiment.failures import TakenError, attempt, failure, named, note
 from keras_ser.experiment.planning import Job, by_validity, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
-from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, RECIPE, finished, run_predictions, stored_recipe
+from keras_ser.experiment.stored import (
+    EXPERIMENT,
+    PREDICTIONS,
+    RECIPE,
+    finished,
+    run_predictions,
+    stored_facts,
+    stored_recipe,
+)
 from keras_ser.files import lock, remove_parts, write_json, write_text
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report
@@ -31,13 +41,23 @@ def run_experiment(recipe: Recipe, data: Data, folder: Path | str, **options: An
         recipe, data, folder, **options: see `train_experiment`.
 
     Raises:
-        RunError: no job has finished (`AllFailedError` if a job failed).
+        RunError: no job has finished (`AllFailedError` if a job failed, `TakenError` if other processes are training).
         See also `train_experiment`.
     """
-    train_experiment(recipe, data, folder, **options)
+    folder, taken = Path(folder), []
+    on_taken = options.pop("on_taken", None) or warn_of_taken
+
+    def left(job: Job) -> None:
+        taken.append(job)
+        on_taken(job)
+
+    train_experiment(recipe, data, folder, on_taken=left, **options)
     # another process may have requested more jobs since: the last report covers all
-    with lock(Path(folder) / "report"):
-        return summarise(stored_recipe(Path(folder)), data, Path(folder))
+    with lock(folder / "report"):
+        asked = stored_recipe(folder)
+        if taken and not any(finished(folder, job) or failure(folder / job.folder) for job in jobs(asked, data)):
+            raise TakenError(f"{job.recipe}/{job.folder}" for job in taken)
+        return summarise(asked, data, folder)
 
 
 def train_experiment(
@@ -91,9 +111,9 @@ def train_experiment(
         first = not any(finished(folder, other) for other in todo)
         outcome = train_job(data, recipe, job, folder, first, again, on_start=start, **options)
         if outcome == TAKEN:
-            (on_taken or _left)(job)
+            (on_taken or warn_of_taken)(job)
         elif outcome:
-            (on_failure or _warn)(job, outcome)
+            (on_failure or warn_of_failure)(job, outcome)
 
 
 def train_experiments(
@@ -201,11 +221,11 @@ def begin(
     return todo
 
 
-def _left(job: Job) -> None:
+def warn_of_taken(job: Job) -> None:
     LOG.warning("%s: another process is training %s, which is left to it.", job.recipe, named(job))
 
 
-def _warn(job: Job, reason: str) -> None:
+def warn_of_failure(job: Job, reason: str) -> None:
     LOG.warning("%s: %s failed: %s", job.recipe, named(job), reason)
 
 
@@ -224,7 +244,11 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
     """Claim the folder; write to recipe.json the protocols and seeds of all its runs, the most valid protocol last."""
     about = {"recipe": recipe.hash, "data": data.digest}
     with lock(folder):
-        check_free(folder, EXPERIMENT, about, "experiment", recipe)
+        try:
+            check_free(folder, EXPERIMENT, about, "experiment", recipe)
+        except RunError as error:
+            other = (folder / EXPERIMENT).exists() and stored_facts(folder).get("data") != data.digest
+            raise RunError(f"{error} {changed_clips(folder, recipe, data.corpus) if other else ''}".rstrip()) from error
         remove_parts(folder)
         # protocol settings are not part of the folder's name: runs of another split must not be mistaken for this one's
         for job in todo:

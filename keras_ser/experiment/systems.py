@@ -11,9 +11,9 @@ import pandas as pd
 from keras_ser.checks import listed
 from keras_ser.evaluation import write_predictions
 from keras_ser.evaluation.learning import Learning, run_learning, together
-from keras_ser.experiment.failures import AllFailedError, failure, left_out
+from keras_ser.experiment.failures import AllFailedError, TakenError, left_out
 from keras_ser.experiment.planning import check_jobs, experiment_folder, jobs, tested
-from keras_ser.experiment.runner import begin, run_experiment
+from keras_ser.experiment.runner import begin, run_experiment, warn_of_failure, warn_of_taken
 from keras_ser.experiment.stored import PREDICTIONS, finished, run_folder, stored_predictions
 from keras_ser.models import deterministic_model, is_baseline
 from keras_ser.recipe import Recipe
@@ -77,7 +77,7 @@ def run_systems(
     """Train every unfinished system, each in its own experiment.
 
     Failed runs do not end it: the systems are compared on the folds that all of them have finished (see `comparable`), and a
-    system without a finished run is left out.
+    system without a finished run is left out. Nor do runs of other processes: the last process makes the comparison.
 
     Args:
         recipes: system -> recipe.
@@ -86,39 +86,55 @@ def run_systems(
         folds, on_job, on_failure, read_options, **options: see `run_experiment`.
 
     Raises:
-        RunError: other processes are still training some of the runs, or no fold has finished in all systems;
-            see `run_experiment`, too.
+        TakenError: other processes are still training some of the runs.
         AllFailedError: no run of any system has finished.
+        RunError: no fold has finished in all systems; see `run_experiment`, too.
     """
     folders = {name: experiment_folder(recipe, out) for name, recipe in recipes.items()}
     for recipe in recipes.values():
         check_jobs(recipe, data, folds)
     for name, recipe in recipes.items():  # check all systems before training the first
         begin(recipe, data, folders[name], folds, read_options)
-    tables, asked, missing, nothing = {}, {}, [], None
-    given = {"folds": folds, "on_job": on_job, "on_failure": on_failure, "read_options": read_options, **options}
-    for name, recipe in recipes.items():
+    tables, asked, missing, failed, left = {}, {}, [], {}, {}
+    given = {"folds": folds, "on_job": on_job, "read_options": read_options, **options}
+
+    def train(name: str, **more: Any) -> None:
+        before, left[name] = left.get(name), []
+
+        def take(job: Any) -> None:
+            left[name].append(job)
+            if before is None:
+                warn_of_taken(job)
+
+        def fail(job: Any, reason: str) -> None:
+            if before is None or job in before:  # others have been reported
+                (on_failure or warn_of_failure)(job, reason)
+
+        more |= {"on_taken": take, "on_failure": fail}
         try:
-            tables[name] = run_experiment(recipe, data, folders[name], **given).predictions
+            tables[name] = run_experiment(recipes[name], data, folders[name], **{**given, **more}).predictions
+            failed.pop(name, None)
         except AllFailedError as error:
-            missing.append(f"{name} is excluded: {error}")
-            nothing = nothing or error
+            failed[name] = error
+        except TakenError:
+            pass
+
+    for name in recipes:
+        train(name)
+    for name in [name for name, taken in left.items() if taken]:  # by other processes, which may have finished now
+        train(name, again=False)
+    theirs = [f"{job.recipe}/{job.folder}" for taken in left.values() for job in taken]
+    if theirs:
+        raise TakenError(theirs)
     if not tables:
-        raise nothing
-    theirs = []
+        raise next(iter(failed.values()))
+    missing += [f"{name} is excluded: {error}" for name, error in failed.items()]
     for name in tables:
         folder, every = folders[name], jobs(recipes[name], data, folds)
         # the folder may hold more runs: compare systems over the requested ones
         asked[name] = {(job.protocol.name, job.split.fold, job.seed) for job in every}
-        open_jobs = [job for job in every if not finished(folder, job)]
-        theirs += [f"{recipes[name].name}/{job.folder}" for job in open_jobs if not failure(folder / job.folder)]
         done = {job.folder for job in every if finished(folder, job)}
         missing += [f"{name}: {sentence}" for sentence in left_out(folder, every, done)]
-    # systems are compared on the same clips
-    if theirs:
-        raise RunError(
-            f"other processes are still training {listed(theirs)}. When they have finished, repeat the command to make the table."
-        )
     keys = {name: list(zip(t["protocol"], t["fold"], t["seed"], strict=True)) for name, t in tables.items()}
     chosen = comparable(asked, {name: asked[name] & set(keys[name]) for name in tables})
     missing += [

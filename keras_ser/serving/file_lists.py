@@ -13,17 +13,19 @@ def listed_files(paths: Iterable[str | os.PathLike]) -> tuple[list[Path], list[P
     """Like `keras_ser.audio.find_audio`; a .txt file is a list of audio files and folders, one per line.
 
     They are relative to the working folder, or to the home folder (~), and need not be UTF-8. Files named in a list are not
-    checked here: a missing one fails on its own, without affecting the others.
+    checked here: a missing one fails on its own, without affecting the others. So does any other, unless all are missing.
 
     Raises:
         UserError: see `find_audio`; a list cannot be read, is not text, or names nothing.
     """
     files: list[Path] = []
     skipped: list[Path] = []
-    for path in map(user_path, paths):
+    paths = list(map(user_path, paths))
+    some = any(map(os.path.exists, paths))
+    for path in paths:
         is_list = path.suffix.lower() == ".txt" and not os.path.isdir(path)
         for named in _lines(path) if is_list else [path]:
-            if is_list and not os.path.isdir(named):
+            if (is_list and not os.path.isdir(named)) or (some and not os.path.exists(named)):
                 files.append(named)
             else:
                 found = find_audio([named])

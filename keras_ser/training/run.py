@@ -80,7 +80,10 @@ class Run:
             return found[0]
         if found:
             names = listed(path.relative_to(folder) for path in found)
-            raise RunError(f"{folder} holds {len(found)} runs; name one of them: {names}.")
+            raise RunError(
+                f"{folder} holds {len(found)} runs; name one of them: {names}. An export of several runs averages them "
+                "(keras-ser export RUN RUN ..), as does ks.load of this folder."
+            )
         expected = f"the folder of a finished run (with a {NETWORK} or {PIPELINES}){others and ' ' + others}"
         exported = any(any(folder.glob(pattern)) for pattern in ("saved_model.pb", "*/saved_model.pb"))
         what = ", an export: give the run that it was made from" if exported else ""

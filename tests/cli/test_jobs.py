@@ -1,5 +1,6 @@
 """One run a process, as a batch system starts them: `keras-ser jobs` and `--job`."""
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -12,7 +13,10 @@ import pytest
 
 from keras_ser.cli import main, recipe_script
 from keras_ser.errors import UserError
+from keras_ser.experiment import experiment_folder
+from keras_ser.files import lock
 from keras_ser.splits import Protocol
+from keras_ser.training import Data
 from tests.training import tiny
 
 SPEAKERS = Protocol("speakers", "k-fold", folds=2, validation=0)
@@ -52,6 +56,19 @@ def test_of_several_recipes_the_listed_one_is_named(tmp_path, capsys):
         out, err = capsys.readouterr()
         assert out.split()[1::2] == NAMES
         assert err == f"runs of {name}; --variant lists those of another: conv, svm\n"
+
+
+def test_a_command_whose_runs_are_all_trained_by_others_ends_without_an_error(recipe, tmp_path, capsys):
+    folder = experiment_folder(RECIPE, tmp_path)
+    with contextlib.ExitStack() as held:
+        for name in NAMES[:2]:
+            held.enter_context(lock(tmp_path / "elsewhere" / name, wait=False))
+        (tmp_path / "elsewhere").rename(folder)
+        data = Data.load(RECIPE, RECIPE.read()[1], tmp_path / "cache", progress=False)
+        (folder / "experiment.json").write_text(json.dumps({"recipe": RECIPE.hash, "data": data.digest}))
+        assert main(["train", str(recipe), "--out", str(tmp_path), "--seed", "0", "--quiet"]) == 0
+    said = f"other processes are still training {', '.join(f'jobs/{name}' for name in NAMES[:2])}. The last of them to"
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("job", ["speakers/fold-07-seed-0", "", "4", "²"])

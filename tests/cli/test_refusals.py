@@ -1,9 +1,18 @@
 """What is wrong with a recipe, a corpus or a split is said in one line before a single clip is decoded."""
 
+import dataclasses
+
 import pytest
 
 from keras_ser.cli import main
+from keras_ser.corpora import read_corpus
+from keras_ser.corpora.spelling import SpellingWarning
 from keras_ser.errors import UserError
+from keras_ser.experiment.preparing import check_experiment
+from keras_ser.models import svm
+from keras_ser.recipe import Recipe, Sampling
+from keras_ser.splits import Protocol
+from keras_ser.tasks import Task
 from tests.recipes.common import script
 from tests.test_cli import mistake, write_rows
 
@@ -174,3 +183,17 @@ def test_compare_refuses_files_that_are_no_predictions(content, tmp_path, capsys
 def test_options_of_a_recipe_with_several_systems_name_the_way_out(words, said, tmp_path):
     done = script("aae_emodb", *words, f"--out={tmp_path}")
     assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+
+
+def test_speakers_that_differ_by_leading_zeros_are_warned_of(corpus):
+    """Before anything is decoded; a split that keeps no speakers apart tests known ones anyway."""
+    found = read_corpus("manifest", corpus[1])
+    names = {"a": "3", "b": "03", "c": "c", "d": "d"}
+    people = dataclasses.replace(
+        found, utterances=tuple(dataclasses.replace(u, speaker=names[u.speaker]) for u in found)
+    )
+    task, apart = Task("emotion", ("anger", "sadness")), Protocol("folds", "k-fold", folds=2, validation=1)
+    recipe = Recipe("x", "manifest", (task,), (apart,), model="svm", config=svm.Config(), sampling=Sampling("whole"))
+    with pytest.warns(SpellingWarning, match="taken for different people: '03' and '3'"):
+        check_experiment(recipe, people)
+    check_experiment(recipe.replace(protocols=(Protocol("clips", test=0.25, validation=0.25),)), people)

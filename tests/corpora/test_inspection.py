@@ -140,7 +140,7 @@ def test_odd_labels_are_noted(tmp_path):
     notes = check(manifest.read(table)).notes
     assert "the same audio has the speaker ann, ben: a.wav, b.wav." in notes
     assert "the same audio has the emotion Anger, anger: a.wav, b.wav." in notes
-    assert "emotion is spelt in several ways: 'Anger', 'anger' differ by case. They are different labels." in notes
+    assert "emotion is spelt in several ways: 'Anger', 'anger' differ by case. A task must merge them." in notes
     table.write_text("file,speaker\na.wav,3\nb.wav,03\nc.wav,30\n")
     assert any(
         note.startswith("speakers that differ by leading zeros: '03', '3'. ")

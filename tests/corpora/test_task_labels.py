@@ -1,5 +1,8 @@
 """Whether a corpus has what a task learns: what it has is counted, and what it lacks is named."""
 
+import json
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -82,6 +85,53 @@ def test_what_one_corpus_lacks_another_may_have():
 def test_labels_of_another_case_are_named():
     with pytest.raises(CorpusError, match=r"'Joy' is 'joy' up to case: --set 'tasks.emotion.merge={\"Joy\": \"joy\"}'"):
         check_task(Task("emotion", ("anger", "joy")), corpus("found", "anger", "Joy"))
+
+
+SPELT = corpus("spelt", *["joy"] * 5, *["Joy"] * 6, *["anger"] * 7, "Anger", *["rage"] * 5, "fear")
+
+
+def test_spellings_of_a_label_are_no_classes_by_themselves():
+    """The proposed merge is whole: with it, only the rare label is left to be refused."""
+    with pytest.raises(
+        CorpusError, match=r"'Anger' \(1\) = 'anger' \(12\) up to case; 'Joy' \(6\) = 'joy' \(5\)"
+    ) as error:
+        open_labels(Task("emotion", merge={"rage": "anger"}), SPELT)
+    merge = {"joy": "Joy", "Anger": "anger", "rage": "anger"}
+    recipe = Recipe("x", "manifest", (Task("emotion", merge={"rage": "anger"}),), (Protocol("p"),))
+    changed = recipe.change(
+        {"tasks.emotion.merge": re.search(r"--set 'tasks.emotion.merge=(.*)'", str(error.value))[1]}
+    )
+    assert dict(changed.tasks[0].merge) == merge and "ignore" not in str(error.value)
+    with pytest.raises(CorpusError, match=r"Received: fear \(1\)") as error:
+        changed.for_corpus(SPELT)
+    assert json.loads(re.search(r"merge=(\{.*\})'", str(error.value))[1]) == merge | {"fear": "Joy"}
+    found = changed.change({"tasks.emotion.ignore": '["fear"]'}).for_corpus(SPELT).tasks[0]
+    assert found.labels == ("Joy", "anger")
+    check_task(found, SPELT)
+
+
+def test_spellings_that_are_merged_or_ignored_are_taken():
+    task = Task("emotion", merge={"Joy": "joy"}, ignore=("Anger", "fear"))
+    assert open_labels(task, SPELT) == ["anger", "joy", "rage"]
+
+
+def test_spellings_named_as_classes_are_refused():
+    """Also as identities."""
+    task = Task("emotion", ("Anger", "anger", "Joy", "joy", "rage"), ignore=("fear",))
+    with pytest.raises(CorpusError, match="must differ in more than their spelling") as error:
+        check_task(task, SPELT)
+    merge, labels = re.search(r"merge=(.*)' --set 'tasks.emotion.labels=(.*)'\)", str(error.value)).groups()
+    check_task(replace(task, merge=json.loads(merge), labels=json.loads(labels)), SPELT)
+    utterances = [Utterance(name, f"{name}.wav", speaker=name) for name in ("s01", "S01", "s02")]
+    people = Corpus("found", Path("."), tuple(utterances), {})
+    with pytest.raises(CorpusError, match=r"'found/S01' \(1\) = 'found/s01' \(1\) up to case"):
+        check_task(Task("who", ("found/S01", "found/s01", "found/s02"), column="speaker", identity=True), people)
+
+
+@pytest.mark.parametrize("fields", [{"merge": {"JOY": "anger"}}, {"ignore": ("JOY",)}])
+def test_a_merged_or_ignored_label_of_another_case_is_named(fields):
+    with pytest.raises(CorpusError, match="'JOY', which no clip has. Did you mean 'joy'"):
+        check_task(Task("emotion", ("anger", "joy"), **fields), corpus("found", "anger", "joy"))
 
 
 def test_a_column_of_another_name_is_found_by_its_option():

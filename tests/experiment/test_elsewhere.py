@@ -46,6 +46,8 @@ def test_labels_that_are_not_known_are_refused():
         mapped(TASK, corpus_of("joy", "joy", "fear"))
     with pytest.raises(UserError, match="--merge must map to a class: anger, fear. Received: angst"):
         mapped(TASK, corpus_of("fear"), {"joy": "angst"})
+    with pytest.raises(UserError, match="--merge names 'Fear', which no clip has. Did you mean 'fear'"):
+        mapped(TASK, corpus_of("anger", "fear"), {"Fear": "anger"})
 
 
 def test_clips_of_ignored_labels_are_left_out():

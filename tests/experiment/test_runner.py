@@ -17,6 +17,7 @@ from keras_ser.corpora import demo
 from keras_ser.errors import DiskError, DivergenceError, UserError
 from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import failures, run_experiment, runner
+from keras_ser.experiment.changes import changed_clips
 from keras_ser.experiment.planning import jobs
 from keras_ser.experiment.reporting import summarise
 from keras_ser.experiment.rescoring import cache_folder, data_of, evaluate
@@ -144,6 +145,24 @@ def test_another_corpus_is_not_evaluated_as_this_one(data, folder, tmp_path, mon
     monkeypatch.setattr("keras_ser.experiment.rescoring._owner", lambda path: (folder, several))
     with pytest.raises(RunError, match="is not the corpus of .* labels, speakers or groups differ"):
         data_of(folder)
+
+
+def test_what_has_changed_in_a_corpus_is_named(data, folder):
+    first, *rest = data.corpus.utterances
+    tested = next(u for u in rest if u.labels["emotion"] != "anger" and u.speaker != first.speaker)
+    kept = [dataclasses.replace(u, labels={"emotion": "anger"}) if u is tested else u for u in rest]
+    other = dataclasses.replace(data.corpus, utterances=(*kept, dataclasses.replace(first, id="0new")))
+    said = changed_clips(folder, RECIPE, other)
+    assert (
+        f"Since then: clips with another emotion: 1 ({tested.id}); clips that are no longer there: 1 ({first.id})"
+        in said
+    )
+    assert said.endswith("clips in none of its runs: 1 (0new).")
+    with pytest.raises(
+        RunError, match="holds another experiment .other data.*Since then: clips with another emotion: 1"
+    ):
+        run_experiment(RECIPE, dataclasses.replace(data, corpus=other), folder)
+    assert not changed_clips(folder, RECIPE, data.corpus)
 
 
 def test_only_folds_that_there_are(data, folder):

@@ -1,5 +1,6 @@
 """Several systems on the same splits: all of them or no table, and what can't be trained is refused before anything is."""
 
+import contextlib
 import dataclasses
 import json
 
@@ -10,6 +11,7 @@ from keras_ser.errors import DivergenceError
 from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import runner
 from keras_ser.experiment import systems as room
+from keras_ser.experiment.failures import TakenError
 from keras_ser.experiment.planning import experiment_folder
 from keras_ser.experiment.systems import comparable, run_systems, with_first_alone
 from keras_ser.files import lock
@@ -41,16 +43,36 @@ def data(corpus, tmp_path_factory):
     return Data.load(SVM, corpus, tmp_path_factory.mktemp("cache"))
 
 
+def owned(recipe, data, out):
+    """The folder of a recipe's experiment, begun."""
+    folder = experiment_folder(recipe, out)
+    folder.mkdir(parents=True)
+    (folder / "experiment.json").write_text(json.dumps({"recipe": recipe.hash, "data": data.digest}))
+    return folder
+
+
+@pytest.mark.slow
+def test_a_run_that_another_process_has_left_meanwhile_is_compared(data, tmp_path):
+    """Also if it is the only one of its system."""
+    trained, held = [], contextlib.ExitStack()
+    held.enter_context(lock(owned(SVM, data, tmp_path) / "speakers" / "fold-00-seed-0", wait=False))
+
+    def on_job(number, count, job):
+        trained.append(job.recipe)
+        held.close()
+
+    found = run_systems(SYSTEMS, data, tmp_path, folds=[0], on_job=on_job)
+    assert trained == ["forest", "machine"] and set(found) == set(SYSTEMS)
+    assert all(system.missing == () for system in found.values())
+
+
 @pytest.mark.slow
 def test_a_run_of_another_process_is_waited_for(data, tmp_path):
     """A table of systems on different clips would compare what can't be compared."""
-    target = experiment_folder(SYSTEMS["forest"], tmp_path) / "speakers" / "fold-01-seed-0"
-    owner = {"recipe": SYSTEMS["forest"].hash, "data": data.digest}
-    target.parent.mkdir(parents=True)
-    (target.parents[1] / "experiment.json").write_text(json.dumps(owner))
+    target = owned(SYSTEMS["forest"], data, tmp_path) / "speakers" / "fold-01-seed-0"
     with (
         lock(target, wait=False) as mine,
-        pytest.raises(RunError, match="other processes are still training forest/speakers/fold-01-seed-0. When they"),
+        pytest.raises(TakenError, match="other processes are still training forest/speakers/fold-01-seed-0. The last"),
     ):
         assert mine
         run_systems(SYSTEMS, data, tmp_path, folds=[0, 1])

@@ -138,6 +138,9 @@ def test_a_list_holds_any_name_the_home_folder_and_folders(files, tmp_path, monk
     (tmp_path / "more.txt" / "a.wav").touch()
     assert listed_files(["list.txt", "clips", "clips"])[1] == [files / "notes.md", Path("clips/notes.md")]
     assert listed_files(["more.txt"])[0] == [Path("more.txt/a.wav")]
+    assert listed_files(["more.txt", "gone.wav"])[0] == [Path("more.txt/a.wav"), Path("gone.wav")]
+    with pytest.raises(UserError, match="gone.wav, which does not exist"):
+        listed_files(["gone.wav"])
 
 
 @pytest.mark.parametrize(

@@ -185,6 +185,19 @@ def test_missing_models_and_files_are_refused(served, files, tmp_path, capsys):
     assert "nothing.wav, which does not exist" in lines(capsys)[1][0]
 
 
+@pytest.mark.parametrize("options", [(), ("--timeline",)])
+def test_missing_files_among_others_are_listed_at_the_end(predict, files, options):
+    gone = files / "gone.wav"
+    out, err = predict(*options, code=1, paths=(gone, files / "b.wav"))
+    assert len({json.loads(line)["file"] for line in out}) == 1
+    assert err[0] == "keras-ser: 1 of 2 files could not be predicted:" and err[1].startswith(f"  {gone}: ")
+    assert "which does not exist" in predict(*options, code=2, paths=(gone, files / "far.wav"))[1][0]
+
+
+def test_standard_input_is_not_read(predict):
+    assert "Standard input is not read" in predict(code=2, paths=("-",))[1][0]
+
+
 def test_file_names_that_are_not_text_and_that_are_markup(files, monkeypatch, capfd):
     monkeypatch.setattr(Predictor, "load", lambda path: standin.predictor())
     shutil.copy(files / "b.wav", files / "[bold]x.wav")
@@ -297,6 +310,7 @@ def test_experiment_of_several_runs_lists_them(served, tmp_path, capsys):
     assert main(["export", str(tmp_path), "--out", str(tmp_path / "out")]) == 2
     (line,) = lines(capsys)[1]
     assert "holds 2 runs; name one of them: speakers/fold-00-seed-0, speakers/fold-01-seed-0" in line
+    assert "ks.load of this folder" in line
     assert not (tmp_path / "out").exists()
 
 
