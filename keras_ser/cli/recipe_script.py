@@ -30,8 +30,7 @@ class Trained:
     Args:
         variant: name of the chosen variant.
         systems: name -> `keras_ser.experiment.systems.System`.
-        data: the corpora.
-        options: the options of the command line.
+        data, options: the corpora, and the options of the command line.
         notes: notes on the choice, for the report.
     """
 
@@ -79,9 +78,8 @@ def add(commands) -> None:
     )
     jobs.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run or experiment")
     add_training_arguments(jobs, jobs=False)
-    jobs.add_argument(
-        "--state", choices=["open", "finished", "failed"], help="list only the names of runs in this state"
-    )
+    states = ["open", "finished", "failed"]
+    jobs.add_argument("--state", choices=states, help="list only the names of runs in this state")
     jobs.set_defaults(run=_jobs)
 
 
