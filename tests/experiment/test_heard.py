@@ -20,7 +20,8 @@ def run_of(folder, clips=(), speakers=(), test=("a0",)):
     folder.mkdir()
     (folder / "heard.json").write_text(json.dumps({"demo": {"clips": clips, "speakers": speakers}}))
     split = Split("speakers", 0, ("d9",), (), tuple(test), ("speaker",))
-    return SimpleNamespace(folder=folder, split=split, recipe=tiny.SINGLE, seed=0)
+    about = {"epochs": [], "best_epoch": 0}
+    return SimpleNamespace(folder=folder, split=split, recipe=tiny.SINGLE, seed=0, about=about)
 
 
 def test_a_denoiser_that_has_not_heard_the_tested_speakers_is_taken(tmp_path):

@@ -44,7 +44,8 @@ def test_the_general_commands_adapt_it_to_the_corpus_too(tmp_path, capsys):
     mine.write_text("file,speaker,emotion\n" + "".join(f"{f},{s},{e}\n" for f, s, _, e in rows))
     assert main(["jobs", str(RECIPES / "own.py"), f"--corpus-root={mine}", f"--out={tmp_path}"]) == 0
     jobs, notes = (text.splitlines() for text in capsys.readouterr())
-    assert len(notes) == 1 and "does not name both genders" in notes[0]
+    assert "does not name both genders" in notes[0]
+    assert len(notes) == 2 and notes[1].startswith("runs of own-conv; --variant lists those of another: conv, ")
     assert jobs == [f"open      unseen-speakers/fold-{fold:02d}-seed-0" for fold in range(4)]
 
 
