@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from keras_ser.models.paper import Network, build_again
 from keras_ser.settings import STRETCH, mask_of
 from keras_ser.tasks import Task
@@ -149,7 +151,7 @@ def over_time(x, mask, frames: int):
     """Average over time, each position weighted by its number of valid frames, so that padding does not count.
 
     Args:
-        x: (batch, positions, ..), each position computed from frames / positions frames.
+        x: (batch, positions, ..), computed from equal parts of the frames, up to rounding.
         mask: (batch, frames) bool, the valid frames.
         frames: number of frames.
 
@@ -159,8 +161,9 @@ def over_time(x, mask, frames: int):
     from keras import ops
 
     positions = x.shape[1]
-    weights = ops.reshape(ops.cast(mask, "float32"), (-1, positions, frames // positions))
-    weights = ops.sum(weights, axis=2)[..., None]  # (batch, positions, 1)
+    ends = np.linspace(0, frames, positions + 1).round().astype("int32")
+    counted = ops.pad(ops.cumsum(ops.cast(mask, "float32"), axis=1), [[0, 0], [1, 0]])
+    weights = ops.diff(ops.take(counted, ends, axis=1), axis=1)[..., None]  # (batch, positions, 1)
     x = ops.reshape(ops.cast(x, "float32"), (-1, positions, math.prod(x.shape[2:])))
     return ops.sum(x * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
 

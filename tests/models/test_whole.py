@@ -10,7 +10,7 @@ import pytest
 from keras import ops
 
 from keras_ser.features import Frontend
-from keras_ser.models.whole_model import scorer
+from keras_ser.models.whole_model import over_time, scorer
 from tests.models.rows import CONV, INPUTS, by_name, features, outputs
 from tests.models.wholes import FRONTEND, cascade, clips, run_model, single
 
@@ -119,3 +119,13 @@ def test_front_end_is_float32_whatever_the_policy_of_the_network(rng):
     for name in INPUTS:
         assert found[name].dtype == "float32"
         np.testing.assert_array_equal(found[name], expected[name])
+
+
+@pytest.mark.parametrize(("frames", "positions"), [(12, 4), (11, 4), (5, 5)])
+def test_means_over_time_weigh_positions_by_their_valid_frames(frames, positions, rng):
+    x = rng.normal(size=(3, positions, 2, 3)).astype("float32")
+    mask = np.arange(frames) < np.array([[frames], [4], [0]])
+    place = [min(range(positions), key=lambda p: round((p + 1) * frames / positions) <= f) for f in range(frames)]
+    counts = np.array([np.bincount(np.array(place)[row], minlength=positions) for row in mask])
+    expected = np.einsum("bp,bpij->bij", counts, x).reshape(3, 6) / np.maximum(counts.sum(1), 1)[:, None]
+    np.testing.assert_allclose(over_time(x, mask, frames), expected, rtol=1e-5, atol=1e-6)
