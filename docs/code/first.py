@@ -10,7 +10,7 @@ recipe = ks.Recipe(
     sampling=ks.Sampling(frames=48, hop=48, rare_hop=12),
     optimizer=ks.OptimizerConfig(learning_rate=3e-3, schedule="cosine"),
     batch_size=16,
-    epochs=10,
+    epochs=20,
     patience=0,
     seeds=0,
 ).change({"config.adversary": "label", "config.dropout": 0.2})
