@@ -19,7 +19,7 @@ def _means(counted: Iterable[Counted]) -> pd.DataFrame:
 
 
 def class_counts(counted: Iterable[Counted]) -> list[dict[str, Any]]:
-    """Return a row for each protocol and class: its clips and segments on the training side, means over runs."""
+    """Return a row for each protocol and class: its clips and segments on the training side, over all streams, means over runs."""
     means = _means(counted)
     share = means["segments"] / means.groupby("protocol")["segments"].transform("sum")
     return means.assign(**{"% of segments": 100 * share}).to_dict("records")
@@ -33,7 +33,7 @@ def unbalanced(counted: Iterable[Counted]) -> list[str]:
         clips, segments = (part[column].max() / part[column].min() for column in ("clips", "segments"))
         if segments > LITTLE * clips:
             found.append(
-                f"{protocol}: the data balance hardly balances the classes: the largest has {segments:.1f} times the training "
-                f"segments of the smallest, and by clips it is {clips:.1f} (sampling.balance=false trains without it)."
+                f"{protocol}: the data balance hardly balances the classes: the largest is {segments:.1f} times the smallest in "
+                f"training segments, and {clips:.1f} times in clips (sampling.balance=false trains without it)."
             )
     return found

@@ -66,7 +66,9 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
     if followed:
         extra["Diagnostics of training, mean over runs"] = _diagnosed(followed, watched)
     if counted:
-        extra[f"Training segments per class of {recipe.tasks[0].name}, mean over runs"] = class_counts(counted)
+        extra[f"Training segments per class of {recipe.tasks[0].name}, over all streams, mean over runs"] = (
+            class_counts(counted)
+        )
     shown = {job.protocol.name: job for job in reversed(done)}
     pictured = [picture for job in shown.values() for picture in run_views(Run.load(folder / job.folder), data)]
     predictions = pd.concat(tables, ignore_index=True)

@@ -12,5 +12,9 @@ def test_rows_are_means_over_the_runs_of_a_protocol():
 
 def test_a_balance_that_does_not_balance_is_told():
     (line,) = unbalanced([("a", MORE), ("b", LESS)])
-    assert line.startswith("b: ") and "8.0 times the training segments" in line and "by clips it is 4.0" in line
+    assert (
+        line.startswith("b: ")
+        and "8.0 times the smallest in training segments" in line
+        and "4.0 times in clips" in line
+    )
     assert unbalanced([]) == []
