@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 LITTLE = 0.8
+ALIKE = 1.25  # if no class has more than this times another's clips, none counts as frequent or rare
 Counted = tuple[str, Mapping[str, Sequence[int]]]  # protocol, label -> (clips, segments)
 
 
@@ -26,12 +27,12 @@ def class_counts(counted: Iterable[Counted]) -> list[dict[str, Any]]:
 
 
 def unbalanced(counted: Iterable[Counted]) -> list[str]:
-    """Return a sentence for each protocol in which the segments of the classes differ nearly as much as their clips, or more."""
+    """Return a sentence for each protocol in which the classes differ in segments nearly as much as in clips, or more."""
     found = []
     for protocol, part in _means(counted).groupby("protocol", sort=False) if counted else ():
         part = part[part["clips"] > 0]
         clips, segments = (part[column].max() / part[column].min() for column in ("clips", "segments"))
-        if segments > LITTLE * clips:
+        if clips > ALIKE and segments > LITTLE * clips:
             found.append(
                 f"{protocol}: the data balance hardly balances the classes: the largest is {segments:.1f} times the smallest in "
                 f"training segments, and {clips:.1f} times in clips (sampling.balance=false trains without it)."

@@ -18,3 +18,4 @@ def test_a_balance_that_does_not_balance_is_told():
         and "4.0 times in clips" in line
     )
     assert unbalanced([]) == []
+    assert unbalanced([("c", {"anger": (20, 60), "joy": (20, 20)})]) == []  # the clips alone are of different lengths
