@@ -111,10 +111,10 @@ def systems(
         "protocols": (LEAKING, CLIPS, *clean),
         "frontend": FRONTEND,
         "sampling": Sampling("whole"),
-        "optimizer": OptimizerConfig("adam", 1e-3),
+        "optimizer": OptimizerConfig("adam", 1e-3, schedule="cosine"),
         "batch_size": 128,
         "epochs": 60,
-        "patience": 10,
+        "patience": 0,
         "windows": windows,
         **changes,
     }
