@@ -156,8 +156,8 @@ class Recipe:
     def hash(self) -> str:
         """Eight hex digits of all settings that differ from their defaults, except name, protocols, seeds and the paper's scores.
 
-        Those four select which runs to perform, each in a folder of its own, so that an experiment can be extended. The same
-        holds for `first`. A field added by a later version does not change it while it keeps the former behaviour.
+        Those four select which runs to perform, each in its own folder, so that an experiment can be extended. The same holds for
+        `first`. Only the names of pretrained files are hashed; a continued run compares their content.
         """
         data = {name: value for name, value in differing(self).items() if name not in NOT_HASHED}
         data |= {"model": self.model, "first": self.first and self.first.hash}

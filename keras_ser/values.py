@@ -1,7 +1,8 @@
 """Frozen values: dataclasses to and from plain JSON, fields converted to their annotated types, and differences from defaults.
 
 A dataclass with a field whose type depends on other fields has a static method `field_types(data) -> {field: type}`. If the default
-of a new field differs from the behaviour of earlier versions, `earlier` maps the field to the value for JSON that lacks it.
+of a new field differs from the behaviour of earlier versions, `earlier` maps the field to the value for JSON that lacks it. `files`
+names the fields that are paths.
 No TensorFlow.
 """
 
@@ -13,6 +14,7 @@ import numbers
 import types
 import typing
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 from keras_ser.checks import listed, shown
@@ -38,12 +40,15 @@ def plain(value: Any) -> Any:
 
 
 def differing(value: Any) -> Any:
-    """Convert as `plain`, but keep only the fields that differ from their defaults, so that a new field changes nothing."""
+    """Convert as `plain`, but keep only the fields that differ from their defaults, so that a new field changes nothing.
+
+    Of a path, only the name is kept, since files lie in other folders on other machines.
+    """
     if dataclasses.is_dataclass(value):
-        earlier = getattr(value, "earlier", {})
+        earlier, files = getattr(value, "earlier", {}), getattr(value, "files", ())
         fields = dataclasses.fields(value)
         found = ((f.name, getattr(value, f.name), earlier.get(f.name, _default(f))) for f in fields)
-        return {name: differing(own) for name, own, default in found if own != default}
+        return {name: Path(own).name if name in files else differing(own) for name, own, default in found if own != default}
     if isinstance(value, list | tuple):
         return [differing(v) for v in value]
     return value

@@ -180,6 +180,18 @@ def test_a_run_of_other_weights_under_the_same_path_is_another_run(tmp_path):
     check_owner(out, made, split, 0)
 
 
+def test_a_run_goes_on_with_its_checkpoint_in_another_folder(tmp_path):
+    """On a cluster, each job copies it to a folder of its own."""
+    first, second = (Path(shutil.copytree(STORED / "group", tmp_path / job / "base")) for job in ("job-1", "job-2"))
+    made, split, out = recipe(first), Split("speakers", 0, ("a",), (), ("b",)), tmp_path / "run"
+    assert recipe(second).hash == made.hash != recipe(tmp_path / "job-1" / "large").hash
+    for each in (made, recipe(second)):
+        claim(out, each, split, 0)
+    shutil.copy(STORED / "layer" / "model.safetensors", second)
+    with pytest.raises(RunError, match=r"another run \(other pretrained weights\)"):
+        claim(out, recipe(second), split, 0)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("form", "states"), [("group", "last"), ("layer", "weighted")])
 def test_computed_once_for_all_epochs_and_seeds_and_part_of_the_saved_model(form, states, rng, tmp_path, monkeypatch):

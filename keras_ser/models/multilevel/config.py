@@ -1,6 +1,7 @@
 """Settings of the Multilevel network. No Keras."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from keras_ser.checks import check_choice, check_least, check_positive, check_share, shown
 from keras_ser.errors import UserError
@@ -65,6 +66,8 @@ class Config:
     steps: int = 32
     dense: int = 128
     dropout: float = 0.1
+
+    files: ClassVar[tuple[str, ...]] = ("alexnet", "wav2vec2")
 
     def __post_init__(self):
         settle(self)
