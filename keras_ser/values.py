@@ -48,7 +48,9 @@ def differing(value: Any) -> Any:
         earlier, files = getattr(value, "earlier", {}), getattr(value, "files", ())
         fields = dataclasses.fields(value)
         found = ((f.name, getattr(value, f.name), earlier.get(f.name, _default(f))) for f in fields)
-        return {name: Path(own).name if name in files else differing(own) for name, own, default in found if own != default}
+        return {
+            name: Path(own).name if name in files else differing(own) for name, own, default in found if own != default
+        }
     if isinstance(value, list | tuple):
         return [differing(v) for v in value]
     return value
