@@ -49,6 +49,14 @@ SHORT_TERM_FEATURES = (
 COEFFICIENTS, MEL_BINS = 13, 40
 
 
+def in_16_bits(waveform: Any) -> Any:
+    """Round to multiples of 2^-15, as read from a 16-bit file; the gradient is that of the waveform.
+
+    The traces that resampling leaves in digital silence become 0.
+    """
+    return waveform + ops.stop_gradient(ops.round(waveform * 2.0**15) / 2.0**15 - waveform)
+
+
 def centred_and_scaled(waveform: Any, length: Any) -> Any:
     """Subtract each clip's mean and divide by its largest absolute value: (batch, samples), 0 beyond `length`."""
     count = ops.cast(ops.maximum(length, 1), "float32")
@@ -137,7 +145,7 @@ def short_term(
     depends on the whole clip.
 
     With `compatible`, the results equal those of pyAudioAnalysis 0.3.14 for the waveform in 16 bits (times 2^15,
-    by which it divides, so that no scale remains here). The definitions above change as follows:
+    by which it divides, so that no scale remains here), to which it is rounded. The definitions above change as follows:
 
     * Each clip has its mean subtracted and is divided by its largest absolute value + 1e-10: differences in loudness between
       clips are lost, and a click changes every frame. Only the clip's valid samples count, not the batch's padding.
@@ -150,7 +158,7 @@ def short_term(
       too low: nothing above 3427 Hz is used, at any sample rate.
     * Chroma is folded as in `chroma_matrix`: most bins above 1 kHz are in no class, and the 12 values do not add up to 1.
     * 2.2e-16 is added where a value could be 0, so that digital silence is at -15.7 before the cosine transform.
-      There is no other floor, so that in silence with traces of noise the shares are those of the noise.
+      There is no other floor, so that in silence with noise of one step of 16 bits the shares are those of the noise.
 
     Both forms differ from pyAudioAnalysis in two ways: a clip shorter than a window is zero-padded to one frame; and in
     float32 a rolloff may be off by one bin if a bin ends within 1e-6 of 90 % (about one frame in ten thousand).
@@ -171,7 +179,7 @@ def short_term(
     length = valid_lengths(waveform, length)
     x = mask_samples(waveform, length)
     if compatible:
-        x = centred_and_scaled(x, length)
+        x = centred_and_scaled(in_16_bits(x), length)
     energy = frame_sums(ops.square(x), window, hop) / window  # (batch, frames)
     parts = block_energies(x, window, hop)  # (batch, frames, blocks)
 

@@ -21,7 +21,9 @@ from keras_ser.corpora import demo
 from keras_ser.serving.facts import ExportError
 
 TOLERANCE = 1e-5  # float32 at the model's own rate
-LOOSE = 1e-2  # after mixed precision, and at other rates
+LOOSE = 1e-2  # after mixed precision
+# at other rates: the resamplers differ by up to 3e-3 of full scale at the edges of a clip, which may be its only frame
+RESAMPLED = 5e-2
 OTHER_RATES = (8000, 11025, 22050, 44100, 48000)  # Hz
 FORMATS = ("FLOAT", "PCM_U8", "PCM_16", "PCM_24", "PCM_32")
 SECONDS = (0.01, 0.03, 0.5, 1.3, 2.7, 6.0)
@@ -106,7 +108,7 @@ def check_parity(
         compare(f"{name}, one by one", reference, _one_by_one(exported(name), clips), limit)
         compare(f"{name}, in a batch", reference, exported(name)(clips), limit)
     files = [(subtype, sample_rate, subtype, tolerance) for subtype in FORMATS[1:]]
-    files += [(f"{rate} Hz", rate, "PCM_24", LOOSE) for rate in OTHER_RATES if rate != sample_rate]
+    files += [(f"{rate} Hz", rate, "PCM_24", RESAMPLED) for rate in OTHER_RATES if rate != sample_rate]
     for what, rate, subtype, limit in files:
         clips = golden(sample_rate, rate, subtype, max_seconds)
         reference = _one_by_one(keras_side(keras_predict), clips)
