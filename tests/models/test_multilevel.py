@@ -226,15 +226,22 @@ def test_bad_settings(name, changes):
 
 
 def test_a_checkpoint_for_another_sampling_rate_is_refused(tmp_path):
-    """preprocessor_config.json names the rate; the package's waveforms have the recipe's."""
+    """The preprocessor's file names the rate; the package's waveforms have the recipe's."""
     folder = shutil.copytree(STORED / "group", tmp_path / "w2v")
     recipe = RECIPES["multilevel-wav2vec2"].replace(
         config=replace(RECIPES["multilevel-wav2vec2"].config, wav2vec2=str(folder))
     )
     multilevel.check(recipe)
     (folder / "preprocessor_config.json").write_text('{"sampling_rate": 8000}')
-    with pytest.raises(UserError, match="w2v is for waveforms of 8000 Hz .* a recipe of 16000 Hz"):
+    with pytest.raises(UserError, match=r"w2v is for waveforms of 8000 Hz\. .* a recipe of 16000 Hz"):
         multilevel.check(recipe)
+    assert folder / "preprocessor_config.json" in multilevel.weight_files(recipe.config)
+    (folder / "preprocessor_config.json").rename(folder / "processor_config.json")
+    multilevel.check(recipe)
+    (folder / "processor_config.json").write_text('{"feature_extractor": {"sampling_rate": 8000}}')
+    with pytest.raises(UserError, match="8000 Hz"):
+        multilevel.check(recipe)
+    assert folder / "processor_config.json" in multilevel.weight_files(recipe.config)
 
 
 @pytest.mark.slow

@@ -62,12 +62,14 @@ def frozen(config: Config, inputs: Inputs) -> dict[str, Frozen]:
 
 def weight_files(config: Config) -> list[Path]:
     """Return the files that pretrained weights come from, whether or not they are still there."""
+    from keras_ser.models.wav2vec2.config import preprocessor
+
     files = [Path(config.alexnet)] if config.alexnet else []
     if config.has_checkpoint:
         folder = user_path(config.wav2vec2)
-        settings = [folder / name for name in ("config.json", "preprocessor_config.json")]
+        settings = folder / "config.json", preprocessor(folder)[0]
         files += sorted(folder.glob("*.safetensors")) or [folder / "model.safetensors"]
-        files += [file for file in settings if file.exists()]
+        files += [file for file in settings if file and file.exists()]
     return files
 
 
@@ -79,9 +81,7 @@ def check(recipe: Any) -> None:
     """
     config, rate = recipe.config, recipe.frontend.sample_rate
     if config.has_checkpoint and (own := checkpoint(config.wav2vec2).sampling_rate) != rate:
-        raise UserError(
-            f"{config.wav2vec2} is for waveforms of {own} Hz (preprocessor_config.json). Received: a recipe of {rate} Hz."
-        )
+        raise UserError(f"{config.wav2vec2} is for waveforms of {own} Hz. Received: a recipe of {rate} Hz.")
 
 
 def checkpoint(folder: str):
