@@ -13,6 +13,9 @@ import soundfile
 
 from keras_ser.cli.recipe_script import Trained
 from keras_ser.corpora import read_corpus
+from keras_ser.errors import UserError
+from keras_ser.experiment.planning import experiment_folder, job_names
+from keras_ser.experiment.preparing import check_experiment
 from keras_ser.models.whole_model import inner_network, recipe_embedder
 from keras_ser.training import Run
 from tests import corpora_on_disk as disk
@@ -119,6 +122,21 @@ def test_the_systems_of_a_corpus_of_ones_own(name, tmp_path):
     table.write_text(table.read_text().replace(",female,", ",,"))
     made, (note,) = shared.of_corpus(read_corpus("manifest", table), module.variants, given)
     assert list(made) == ["w2e", "ser", "mtl", "cr", "mtl-cr"] and "no mf, mf-mtl, mf-cr, mf-mtl-cr" in note
+
+
+def test_a_checkpoint_is_needed_only_where_a_run_is_left_to_train(tmp_path):
+    corpus = read_corpus("manifest", four_emotions(tmp_path, speakers=3))
+    given = {"wav2vec2": str(tmp_path / "gone"), "alexnet": ""}
+    made, _ = imported("multilevel").of_corpus(corpus, imported("multilevel_emodb").variants, given)
+    recipe = made["w2e"].for_corpus(corpus)
+    runs = [experiment_folder(recipe, tmp_path) / name for name in job_names(recipe, corpus)]
+    for run in runs:
+        with pytest.raises(UserError, match="expected the folder of a Hugging Face checkpoint"):
+            check_experiment(recipe, corpus, out=tmp_path)
+        run.mkdir(parents=True)
+        (run / "predictions.csv").touch()
+    check_experiment(recipe, corpus, out=tmp_path)
+    assert len(runs) == 3
 
 
 @pytest.mark.slow
