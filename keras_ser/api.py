@@ -153,7 +153,7 @@ def run(
         corpus = cut_windows(corpus, recipe.windows, recipe.tasks[0])
     recipe = begun(recipe.for_corpus(corpus, *others.values()), str(initial) if initial else None)
     check_corpus_labels(recipe, corpus, others)
-    check_experiment(recipe, corpus, others, folds, noises, initial)
+    check_experiment(recipe, corpus, others, folds, noises, initial, out=out)
     where = waveform_cache(out, str(cache) if cache is not None else None)
     data = Data.load(recipe, corpus, where, others, noises, bad=bad, progress=verbose)
     if data.cache.dropped:

@@ -13,8 +13,14 @@ A further table repeats the rows with MF, using the true gender of each test cli
 
 --wav2vec2 CHECKPOINT is the folder of a Hugging Face checkpoint (config.json, model.safetensors), e.g. wav2vec2-base-960h, or
 "random"; without it there are two levels, MFCC and spectrogram. --alexnet FILE contains torchvision's ImageNet weights as
-safetensors; without it AlexNet starts from random weights. The first line of the report says which parts are missing. The paper's
-AdamW at 1e-5 is for pretrained parts; a system without any has a learning rate of 3e-4.
+safetensors; without it AlexNet starts from random weights. The first line of the report says which parts are pretrained or missing.
+
+The paper's AdamW at 1e-5 is for pretrained parts. A system without any, or with wav2vec 2.0 beside an AlexNet with random
+weights, has a learning rate of 3e-4; a fine-tuned CHECKPOINT keeps 1e-5 (--set config.wav2vec2_rate gives another factor). If
+CHECKPOINT is frozen (--set config.wav2vec2_tuned=false) and there is no FILE, the rate is 3e-4.
+
+--corpus NAME --corpus-root .. trains the systems on any other corpus: leave one speaker out, or five folds of speakers if there are
+more than twelve.
 
 All levels take the same segment of 3 s, with pre-emphasis except for wav2vec 2.0 (the published code pre-emphasises all levels).
 Segments are not padded, so that 3 s give 288 frames of MFCC (librosa's window of 2048 samples) and 297 of the spectrogram, where
@@ -23,13 +29,13 @@ is the mean over its segments, weighted by their length; the published code aver
 """
 
 import argparse
-import functools
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from keras_ser.cli import recipe_main
+from keras_ser.cli.arguments import home
 from keras_ser.cli.parsing import Parser
 from keras_ser.cli.tables import Paper, systems_table, with_course, with_known
 from keras_ser.models.multilevel import Config
@@ -39,7 +45,7 @@ from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
 
 GENDER = Task("gender", ("female", "male"))
-# librosa's defaults, except the hop; each frame has norm 1
+# librosa's default window (2048 samples) and number of mel bands, not its window shape and mel filters; each frame has norm 1
 MFCC = FrontendConfig(
     ("mfcc",), window=2048, fft=2048, bins=128, coefficients=40, deltas=0, endpoint=False, unit=True, name="mfcc"
 )
@@ -51,6 +57,7 @@ FRONTENDS = {"mfcc": MFCC, "spectrogram": SPECTROGRAM, "wav2vec2": WAVEFORM}
 ADAMW = OptimizerConfig("adamw", 1e-5, weight_decay=0.01)
 UNTRAINED = OptimizerConfig("adamw", 3e-4, weight_decay=0.01, clip_norm=5.0)
 SPEAKERS = Protocol("leave-one-speaker-out", "leave-one-out", by="speaker", validation=1)
+FIVE_FOLDS = Protocol("five-folds-of-speakers", "k-fold", by="speaker", folds=5, validation=1)
 MTL, CR = {"level_heads": 0.5}, {"center": 0.01}  # the weights are ours
 ADDITIONS = {
     "ser": {},
@@ -121,10 +128,14 @@ NOTHING = Given(wav2vec2="", alexnet="")
 def pretrained_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of these recipes."""
     parser.add_argument(
-        "--wav2vec2", default="", metavar="CHECKPOINT", help='folder of a Hugging Face checkpoint, or "random"'
+        "--wav2vec2",
+        type=home,
+        default="",
+        metavar="CHECKPOINT",
+        help='folder of a Hugging Face checkpoint, or "random"',
     )
     parser.add_argument(
-        "--alexnet", default="", metavar="FILE", help="safetensors file of torchvision's AlexNet (ImageNet)"
+        "--alexnet", type=home, default="", metavar="FILE", help="safetensors file of torchvision's AlexNet (ImageNet)"
     )
 
 
@@ -142,6 +153,7 @@ def recipe(
     main, *further = (FRONTENDS[level] for level in levels)
     seen = config.get("extractor", "own") == "own" and "spectrogram" in levels
     weights = {"alexnet": given["alexnet"] * seen, "wav2vec2": given["wav2vec2"] * ("wav2vec2" in levels)}
+    pretrained = weights["alexnet"] or (not seen and weights["wav2vec2"] not in ("", RANDOM))
     return Recipe(
         name=name,
         corpus=corpus,
@@ -153,7 +165,7 @@ def recipe(
             "frontend": FrontendConfig(**{**vars(main), "name": ""}),
             "frontends": tuple(further),
             "sampling": Sampling("segments", seconds=3.0, balance=False),
-            "optimizer": ADAMW if set(weights.values()) - {"", RANDOM} else UNTRAINED,
+            "optimizer": ADAMW if pretrained else UNTRAINED,
             "batch_size": 64,
             "epochs": 100,
             "patience": 8,
@@ -202,32 +214,34 @@ def leaky(
     return {system: made[system].replace(protocols=(leaking, protocol)) for system in ("ser", "mf-mtl-cr")}
 
 
-def checked(recipe: Recipe, options: argparse.Namespace) -> Recipe:
-    """Return the recipe after checking, before the corpus is read, that its pretrained weights can be read (else a UserError)."""
-    config = recipe.config
-    if config.alexnet:
-        check_alexnet(config.alexnet, config.filters)
-    if config.has_checkpoint:
-        check_checkpoint(config.wav2vec2)
-    return recipe
+def rated(recipe: Recipe, options: argparse.Namespace) -> Recipe:
+    """Return the recipe with the learning rates that its checkpoint of wav2vec 2.0 calls for, except for those given by --set.
+
+    A fine-tuned checkpoint learns at the paper's rate, also beside parts with random weights, which have a higher one. If it is
+    frozen, and AlexNet is not pretrained, all that trains has random weights (variant "paper": the paper's rate all the same).
+    """
+    config, rate, changes = recipe.config, recipe.optimizer.learning_rate, {}
+    if config.has_checkpoint and config.wav2vec2_tuned and rate > ADAMW.learning_rate:
+        changes = {"config.wav2vec2_rate": ADAMW.learning_rate / rate}
+    elif config.has_checkpoint and not config.wav2vec2_tuned and not config.alexnet and options.variant != "paper":
+        changes = {f"optimizer.{name}": getattr(UNTRAINED, name) for name in ("learning_rate", "clip_norm")}
+    given = {pair.partition("=")[0] for pair in options.set}
+    return recipe.change({key: value for key, value in changes.items() if not given & {key, key.partition(".")[0]}})
 
 
-@functools.cache  # the systems have the same files
-def check_alexnet(file: str, filters: tuple[int, ...]) -> None:
-    from keras_ser.models.multilevel.weights import alexnet_weights
-
-    alexnet_weights(file, filters)
-
-
-@functools.cache
-def check_checkpoint(folder: str) -> None:
-    from keras_ser.models.wav2vec2.header import checked_config
-
-    checked_config(folder)
+def of_corpus(corpus, variants, given: Given) -> tuple[dict[str, Recipe], list[str]]:
+    """Return system -> recipe for any corpus: the systems of the first variant, and notes for the report."""
+    protocol = SPEAKERS if len(corpus.counts("speaker")) <= 12 else FIVE_FOLDS
+    made = next(iter(variants(given, corpus.name, Task("emotion"), protocol).values()))
+    if len(corpus.counts("gender")) == len(GENDER.labels):
+        return made, []
+    left = {name: recipe for name, recipe in made.items() if GENDER not in recipe.tasks}
+    return left, [f"The corpus does not name both genders: no {', '.join(name for name in made if name not in left)}."]
 
 
 def main(variants, page: str, papers: Mapping[str, Paper] | None = None) -> int:
-    """Run one of these recipes; `variants` is a function of `Given`, `papers` maps variants to papers."""
+    """Run one of these recipes; `variants`: (`Given`, corpus, emotion, protocol) -> variants, `papers`: variant -> its paper."""
+    given = Given.parsed()
 
     def reports(trained):
         paper, about = (papers or {}).get(trained.variant, Paper()), ABOUT
@@ -237,7 +251,10 @@ def main(variants, page: str, papers: Mapping[str, Paper] | None = None) -> int:
                 "w2e, the paper's first row, is wav2vec 2.0 alone and was not trained: it needs --wav2vec2 CHECKPOINT."
             )
             trained = replace(trained, notes=[*trained.notes, note])
-        table = systems_table(about, PAIRS, paper)
+        table = systems_table(about, PAIRS, paper, by_speaker=True)
         return with_known(with_course(table, tuple(ADDITIONS)), ABOUT)(trained)
 
-    return recipe_main(variants(Given.parsed()), page, arguments=pretrained_arguments, adjust=checked, reports=reports)
+    def own(corpus):
+        return of_corpus(corpus, variants, given)
+
+    return recipe_main(variants(given), page, arguments=pretrained_arguments, adjust=rated, own=own, reports=reports)

@@ -5,12 +5,14 @@
     .. --variant levels                                                      single levels
     .. --variant leaky                                                       the test speaker selects the epoch
     .. --variant paper                                                       the paper's sizes and optimizer
+    .. --corpus manifest --corpus-root CLIPS.csv                             your own corpus
 
 The paper did not use EmoDB. Its optimizer, AdamW at 1e-5, is for pretrained parts: from random weights, "ser" reaches a training
 accuracy of 34 % on one fold after four epochs, against 82 % at 1e-4, and 94 % at 3e-4 and at 1e-3. The default is a learning rate
-that falls from 3e-4 to 0 in 15 epochs. The last epoch is kept, and there is no validation speaker, since the score of a single one
-varies by ten points from epoch to epoch. The parts are smaller, for use without an accelerator: LSTM layers of 64 units and an
-image of 128 x 192. "leaky" selects one of 30 epochs at a constant rate. recipes/multilevel.py describes the systems.
+that falls from 3e-4 (for a fine-tuned CHECKPOINT, from 1e-5) to 0 in 15 epochs. The last epoch is kept, and there is no validation
+speaker, since the score of a single one varies by ten points from epoch to epoch. The parts are smaller, for use without an
+accelerator: LSTM layers of 64 units and an image of 128 x 192. "leaky" selects one of 30 epochs at a constant rate.
+recipes/multilevel.py describes the systems.
 """
 
 from dataclasses import replace

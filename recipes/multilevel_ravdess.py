@@ -16,11 +16,13 @@ from multilevel import NOTHING, Given, main
 from multilevel_emodb import variants as of_corpus
 
 from keras_ser.cli.recipe_script import flat
+from keras_ser.splits import Protocol
+from keras_ser.tasks import Task
 
 
-def variants(given: Given):
+def variants(given: Given, corpus: str = "ravdess", emotion: Task = EMOTION, protocol: Protocol = ACTORS):
     """Return variant -> system -> recipe."""
-    return of_corpus(given, "ravdess", EMOTION, ACTORS)
+    return of_corpus(given, corpus, emotion, protocol)
 
 
 RECIPES = flat(variants(NOTHING))

@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-ROLE = re.compile(r"\{(score|spread|value|seeds|ensemble|unseen|difference|gain|si_sdr|eer|chance)\}`([^`]+)`")
+ROLE = re.compile(r"\{(score|spread|value|seeds|ensemble|unseen|difference|gain|si_sdr|eer|chance|speakers)\}`([^`]+)`")
 
 
 @cache
@@ -103,6 +103,12 @@ def _unseen(text: str) -> str:
     return percent(found.value, found.low, found.high)
 
 
+def _speakers(text: str) -> str:
+    """The mean over the test speakers."""
+    system, protocol, metric = place(text)
+    return percent(scored(system, protocol).speaker_mean(metric))
+
+
 def _difference(text: str) -> str:
     """A - B[/PROTOCOL][:METRIC]; a leading + asks for the sign."""
     module = measured()
@@ -174,6 +180,7 @@ _RENDER: Mapping[str, Callable[[str], str]] = {
     "si_sdr": _si_sdr,
     "eer": _eer,
     "chance": lambda text: percent(one(text).chance),
+    "speakers": _speakers,
 }
 
 

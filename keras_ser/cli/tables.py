@@ -50,6 +50,7 @@ def systems_table(
     metrics: Sequence[str] = ("uar", "accuracy"),
     verify: bool = False,
     subtitle: str = "",
+    by_speaker: bool = False,
 ) -> Reports:
     """Make a report of several systems' scores under each protocol, and their differences.
 
@@ -63,6 +64,7 @@ def systems_table(
         verify: whether the speakers of --verify, an option of the recipe, are verified by each system in a further report; a
             sweep then has a panel of the equal error rate.
         subtitle: what the title says of this table, beside others on the same systems.
+        by_speaker: whether means over the test speakers are shown, too.
     """
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
@@ -103,6 +105,7 @@ def systems_table(
             notes=told,
             learned={name: system.learned for name, system in trained.systems.items()},
             name=name,
+            by_speaker=by_speaker,
         )
 
         auxiliary = _further(trained, [p.name for p in protocols]) if swept else {}

@@ -202,6 +202,7 @@ def read(
             options.noise_root,
             getattr(options, "init_from", None),
             final=getattr(options, "final", False),
+            out=None if trained else options.out,
         )
     return recipes, corpus, auxiliary, read_by
 

@@ -1,6 +1,7 @@
 """Several systems on the same clips: their scores and paired differences."""
 
 import functools
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -9,6 +10,7 @@ import pandas as pd
 from keras_ser.evaluation.comparison import Comparison, compare, corrected
 from keras_ser.evaluation.intervals import basis, over_seeds
 from keras_ser.evaluation.scores import Score, TaskScores, score
+from keras_ser.evaluation.tables import Cell, Table, form_of, metric_title
 from keras_ser.tasks import Task
 
 
@@ -79,6 +81,18 @@ class Systems:
             for a, b, metric in asked
         ]
         return [(a, b, made) for (a, b, _), made in zip(asked, corrected(found), strict=True)]
+
+    def speaker_means(self, paper: Mapping[str, Mapping[str, float]]) -> Table:
+        """Return a table of means over the test speakers, beside the paper's scores (system -> metric -> score)."""
+        rows = []
+        for system in dict.fromkeys([*self.results, *paper]):
+            cells = [Cell(math.nan, paper=paper.get(system, {}).get(m), form=form_of(m)) for m in self.metrics]
+            if system in self.results:
+                values = [self.results[system].speaker_mean(metric) for metric in self.metrics]
+                cells = [replace(cell, value=value) for cell, value in zip(cells, values, strict=True)]
+            rows.append([system, *cells])
+        title = f"Mean over the test speakers of {self.protocol}, % (the other tables: over all clips)"
+        return Table(title, ["system", *map(metric_title, self.metrics)], rows)
 
     def scale(self) -> str:
         """A sentence on the number of clips and on the intervals."""

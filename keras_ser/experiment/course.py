@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.checks import listed
+from keras_ser.errors import UserError
 from keras_ser.experiment.planning import by_validity
 from keras_ser.experiment.stored import run_folder
 from keras_ser.experiment.systems import System
@@ -89,7 +90,10 @@ def _embeddings(
         return f"No t-SNE: it compares two of {', '.join(compared)}, and none of them was trained."
     seed, runs = _runs(systems, protocol)
     fold = min(runs)
-    found = {name: embeddings(runs[fold][name], data) for name in dict.fromkeys((shown[0], shown[-1]))}
+    try:
+        found = {name: embeddings(runs[fold][name], data) for name in dict.fromkeys((shown[0], shown[-1]))}
+    except UserError as error:  # a checkpoint that was not trained may not be there any more
+        return f"No t-SNE: {error}"
     clips = [data.corpus.utterances[i] for i in found[shown[0]][0]]
     if len(clips) < FEWEST:
         return f"No t-SNE: fold {fold} of {protocol} tests fewer than {FEWEST} clips."

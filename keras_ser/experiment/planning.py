@@ -9,7 +9,7 @@ import pandas as pd
 
 from keras_ser.corpora import Corpus
 from keras_ser.errors import UserError
-from keras_ser.experiment.stored import EXPERIMENT, run_folder
+from keras_ser.experiment.stored import EXPERIMENT, finished, run_folder
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, Split, check_split
 from keras_ser.training import Data, Run, predict
@@ -86,19 +86,31 @@ def _splits(
     return {name: [s for s in found if folds is None or s.fold in folds] for name, found in splits.items()}
 
 
+def any_left(recipe: Recipe, corpus: Corpus, folds: Sequence[int] | None, folder: Path | None) -> bool:
+    """Return whether a run is left to train in the experiment's folder; if none is, files of pretrained weights are not needed."""
+    every = _jobs(recipe, corpus, {}, folds) if folder and folder.exists() else []
+    return not every or not all(finished(folder, job) for job in every)
+
+
 def check_jobs(
-    recipe: Recipe, data: Data, folds: Sequence[int] | None = None, initial: Path | str | None = None
+    recipe: Recipe,
+    data: Data,
+    folds: Sequence[int] | None = None,
+    initial: Path | str | None = None,
+    folder: Path | None = None,
 ) -> None:
     """Check every run of a recipe before the first is trained.
 
     Args:
         initial: folder of the run that provides the initial weights.
+        folder: the experiment's folder. If all runs are finished, the network is not checked.
 
     Raises:
         LeakageError: a split leaks, or `initial` has heard what it tests.
         UserError: a run cannot be trained, or its epoch cannot be selected.
     """
-    check_trainable(recipe, data.auxiliary, data.noise_root)
+    if any_left(recipe, data.corpus, folds, folder):
+        check_trainable(recipe, data.auxiliary, data.noise_root)
     check_splits(recipe, data.corpus, folds, initial, data.cache.hashes, data.others, data.readable)
 
 

@@ -51,6 +51,7 @@ def check_experiment(
     initial: Path | str | None = None,
     *,
     final: bool = False,
+    out: Path | str | None = None,
 ) -> None:
     """Check a recipe with its corpora and folds.
 
@@ -62,6 +63,7 @@ def check_experiment(
         noise_root: folder of noise files.
         initial: folder of the run that provides the initial weights.
         final: whether all clips are trained on, whatever the protocols.
+        out: folder of experiments. If the recipe's runs are all finished there, its network is not checked.
 
     Raises:
         UserError: the recipe cannot be trained, split, monitored or reported.
@@ -70,13 +72,14 @@ def check_experiment(
         SpellingWarning: names of speakers that a split keeps apart differ by leading zeros alone.
     """
     from keras_ser.corpora.spelling import SpellingWarning, differing_by_zeros, quoted
-    from keras_ser.experiment.planning import check_splits
+    from keras_ser.experiment.planning import any_left, check_splits, experiment_folder
     from keras_ser.experiment.reporting import paper_figures
     from keras_ser.reports.scores import paper_by_task
     from keras_ser.training.preflight import check_trainable
     from keras_ser.training.transfer import check_start
 
-    check_trainable(recipe, auxiliary or {}, Path(noise_root) if noise_root else None)
+    if final or any_left(recipe, corpus, folds, experiment_folder(recipe, out) if out else None):
+        check_trainable(recipe, auxiliary or {}, Path(noise_root) if noise_root else None)
     paper_by_task(paper_figures(recipe), recipe.tasks)
     if not final:
         others = [(other, {}) for other in (auxiliary or {}).values()]

@@ -190,8 +190,8 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
 def report_title(name: str, recipes: Iterable[Recipe], data: Data) -> str:
     """Return the title of a report on these recipes, with the models' notes on their settings."""
     told = [getattr(model_module(recipe.model), "note", lambda config: "")(recipe.config) for recipe in recipes]
-    told = [sentence for sentence in dict.fromkeys(told) if sentence]
-    return f"{name} on {data.corpus.name}" + (f" ({'; '.join(told)})" if told else "")
+    told = [part for part in dict.fromkeys(part for note in told for part in note.split(", ")) if part]
+    return f"{name} on {data.corpus.name}" + (f" ({', '.join(told)})" if told else "")
 
 
 def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:

@@ -215,7 +215,7 @@ def begin(
     """Check an experiment, claim its folder, and list its jobs; see `train_experiment`."""
     # what the report would refuse after hours of training is refused now
     paper_by_task(paper_figures(recipe), recipe.tasks)
-    check_jobs(recipe, data, folds, initial if recipe.initial else None)
+    check_jobs(recipe, data, folds, initial if recipe.initial else None, folder)
     todo = jobs(recipe, data, folds)
     _claim(folder, recipe, data, read_options or {}, todo)
     return todo

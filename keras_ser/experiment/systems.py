@@ -91,8 +91,8 @@ def run_systems(
         RunError: no fold has finished in all systems; see `run_experiment`, too.
     """
     folders = {name: experiment_folder(recipe, out) for name, recipe in recipes.items()}
-    for recipe in recipes.values():
-        check_jobs(recipe, data, folds)
+    for name, recipe in recipes.items():
+        check_jobs(recipe, data, folds, folder=folders[name])
     for name, recipe in recipes.items():  # check all systems before training the first
         begin(recipe, data, folders[name], folds, read_options)
     tables, asked, missing, failed, left = {}, {}, [], {}, {}

@@ -7,7 +7,7 @@ baseline has `candidates(config)` and `estimator(config, candidate, task, seed)`
 A module may also have:
 
 * `NOTE`: a sentence shown in every report on the model.
-* `note(config)`: a remark on the settings for the first line of a report ("" = none).
+* `note(config)`: remarks on the settings for the first line of a report, separated by ", " ("" = none).
 * `DETERMINISTIC = True`: the seed has no effect.
 * `SPACE`: the default search space of `keras-ser tune`.
 * `speed(config)`: seconds of speech that one core of a 2.6 GHz server trains on per second, for estimates of the time.

@@ -106,7 +106,7 @@ def trained(systems: Mapping[str, Sequence[Learning]]) -> str:
 
 
 def origin(made: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return sentences on the command, versions, commit and dates of the runs, from `keras_ser.training.provenance.made_by`."""
+    """Return sentences on the origin of runs, from `keras_ser.training.provenance.made_by`."""
     found = []
     commands = list(dict.fromkeys(each["command"] for each in made if each.get("command")))
     if commands:
@@ -116,6 +116,8 @@ def origin(made: Sequence[Mapping[str, Any]]) -> list[str]:
     found += [f"Versions: {', '.join(each)}." for each in versions if each]
     commits = list(dict.fromkeys(each["commit"] for each in made if each.get("commit")))
     found += [f"Commit: {', '.join(commits)}."] if commits else []
+    weights = list(dict.fromkeys(each["pretrained"] for each in made if each.get("pretrained")))
+    found += [f"Pretrained weights: SHA-256 {', '.join(weights)} (first 12 digits, over all files)."] if weights else []
     dates = sorted(each["date"] for each in made if each.get("date"))
     if dates:
         found.append(f"Trained: {dates[0]}." if dates[0] == dates[-1] else f"Trained: {dates[0]} to {dates[-1]}.")

@@ -51,6 +51,7 @@ def systems_report(
     learned: Mapping[str, Sequence[Learning]] | None = None,
     name: str = "systems",
     swept: Swept | None = None,
+    by_speaker: bool = False,
 ) -> Report:
     """Report several systems side by side, under one or more protocols.
 
@@ -68,6 +69,7 @@ def systems_report(
         learned: system -> the verdicts on its runs.
         name: base name of the files.
         swept: a setting in which the systems differ, for a plot of the scores against it.
+        by_speaker: whether means over the test speakers are shown, too.
     """
     paper, described, first, learned = paper or {}, described or {}, parts[0], learned or {}
     unlike = trained_unlike(learned)
@@ -80,6 +82,7 @@ def systems_report(
     printed = [*paper.values(), *(figures for found in (papers or {}).values() for figures in found.values())]
     led = next((m for m in first.metrics if any(m in figures for figures in printed)), first.metrics[0])
     sections: list[str | Table] = [*([_training(parts, learned)] if learned else []), *tables]
+    sections += [p.speaker_means((papers or {}).get(p.protocol, {})) for p in parts if by_speaker]
     if len(parts) > 1:
         sections.append(f"{_minus(parts)}: not paired.")
     for part in parts:

@@ -108,7 +108,7 @@ def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch, initial=None
     if recipe.first is not None:
         first = _fit(recipe.first, data, split, out / FIRST, seed, "model 1", strategy, on_epoch)
     _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, initial)
-    write_json(out / MADE, made_by())
+    write_json(out / MADE, made_by(recipe))
     return Run.load(out)
 
 

@@ -21,8 +21,10 @@ COMMAND = "KERAS_SER_COMMAND"  # environment variable of a worker: the command l
 PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn")
 
 
-def made_by() -> dict[str, Any]:
-    """Return {"command", "versions", "commit", "date"}; the commit is "" outside a git checkout.
+def made_by(recipe: Recipe | None = None) -> dict[str, Any]:
+    """Return {"command", "versions", "commit", "date"}, and "pretrained", the digest of the recipe's weights if it has any.
+
+    The commit is "" outside a git checkout.
 
     Absolute paths in the command are shortened to their last part, since reports are shared.
     """
@@ -33,7 +35,9 @@ def made_by() -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             continue
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    return {"command": command(command_line()), "versions": versions, "commit": _commit(), "date": date}
+    weights = pretrained_digest(recipe) if recipe else ""
+    made = {"command": command(command_line()), "versions": versions, "commit": _commit(), "date": date}
+    return made | ({"pretrained": weights} if weights else {})
 
 
 def command_line() -> list[str]:

@@ -59,3 +59,22 @@ def test_folds_that_predict_the_same_clips_are_no_seeds():
     assert found["uar"].value == pytest.approx(np.mean(folds))
     assert (found.clips, found.groups, found.seeds, found.folds) == (40, 8, (0,), (0, 1, 2))
     assert any(note.startswith("One seed: ") for note in found.notes)
+
+
+def test_means_over_speakers_beside_a_papers():
+    """Two speakers with unlike numbers of clips, two seeds; a system of the paper alone has a row without a value."""
+    rng, task = np.random.default_rng(1), Task("emotion", ("joy", "fear"))
+    facts = pd.DataFrame({"id": [f"c{i:02}" for i in range(40)], "speaker": ["a"] * 30 + ["b"] * 10})
+    facts["emotion"] = np.where(rng.random(40) < 0.4, "joy", "fear")
+    parts = []
+    for seed in range(2):
+        told = np.where(rng.random(40) < 0.6, facts["emotion"], "joy")
+        given = {f"emotion/{label}": (told == label).astype(float) for label in task.labels}
+        parts.append(facts.assign(**{"emotion/prediction": told}, **given, seed=seed))
+    table = pd.concat(parts).assign(protocol="clips", stream="clips", gender="", fold=0, group=lambda t: t["speaker"])
+    groups = [p[p["speaker"] == who] for p in parts for who in "ab"]
+    expected = np.mean([recall_score(g["emotion"], g["emotion/prediction"], average="macro") for g in groups])
+    made = Systems({"ser": table}, task, "clips").speaker_means({"ser": {"uar": 0.7}, "w2e": {"uar": 0.6}})
+    (_, uar, _), (name, missing, _) = made.rows
+    assert (uar.value, uar.paper) == (pytest.approx(expected), 0.7)
+    assert name == "w2e" and np.isnan(missing.value) and missing.paper == 0.6

@@ -171,8 +171,12 @@ def test_a_report_says_what_is_not_the_papers():
     assert note(Config()) == "without wav2vec 2.0, AlexNet from random weights"
     assert note(Config(levels=("mfcc",))) == ""
     assert note(Config(levels=("spectrogram",))) == "AlexNet from random weights"
-    whole = Config(levels=("mfcc", "spectrogram", "wav2vec2"), wav2vec2="folder", alexnet="file")
-    assert note(whole) == "" and note(replace(whole, wav2vec2="random")) == "wav2vec 2.0 from random weights"
+    whole = Config(
+        levels=("mfcc", "spectrogram", "wav2vec2"), wav2vec2="/their/w2v", alexnet="/their/alexnet.safetensors"
+    )
+    assert note(whole) == "wav2vec 2.0 fine-tuned from w2v, AlexNet from alexnet.safetensors"
+    assert note(replace(whole, wav2vec2_tuned=False)).startswith("wav2vec 2.0 frozen from w2v, ")
+    assert note(replace(whole, wav2vec2="random")).startswith("wav2vec 2.0 from random weights, ")
 
 
 @pytest.mark.parametrize(
@@ -226,15 +230,32 @@ def test_bad_settings(name, changes):
 
 
 def test_a_checkpoint_for_another_sampling_rate_is_refused(tmp_path):
-    """preprocessor_config.json names the rate; the package's waveforms have the recipe's."""
+    """The preprocessor's file names the rate; the package's waveforms have the recipe's."""
     folder = shutil.copytree(STORED / "group", tmp_path / "w2v")
     recipe = RECIPES["multilevel-wav2vec2"].replace(
         config=replace(RECIPES["multilevel-wav2vec2"].config, wav2vec2=str(folder))
     )
     multilevel.check(recipe)
     (folder / "preprocessor_config.json").write_text('{"sampling_rate": 8000}')
-    with pytest.raises(UserError, match="w2v is for waveforms of 8000 Hz .* a recipe of 16000 Hz"):
+    with pytest.raises(UserError, match=r"w2v is for waveforms of 8000 Hz\. .* a recipe of 16000 Hz"):
         multilevel.check(recipe)
+    assert folder / "preprocessor_config.json" in multilevel.weight_files(recipe.config)
+    (folder / "preprocessor_config.json").rename(folder / "processor_config.json")
+    multilevel.check(recipe)
+    (folder / "processor_config.json").write_text('{"feature_extractor": {"sampling_rate": 8000}}')
+    with pytest.raises(UserError, match="8000 Hz"):
+        multilevel.check(recipe)
+    assert folder / "processor_config.json" in multilevel.weight_files(recipe.config)
+
+
+def test_pretrained_files_that_cannot_be_read_are_refused_before_training(tmp_path):
+    recipe = RECIPES["multilevel-wav2vec2"]
+    folder = shutil.copytree(STORED / "group", tmp_path / "w2v")
+    (folder / "model.safetensors").rename(folder / "weights.safetensors")
+    with pytest.raises(UserError, match=r"w2v: expected model.safetensors"):
+        multilevel.check(recipe.replace(config=replace(recipe.config, wav2vec2=str(folder))))
+    with pytest.raises(UserError, match="expected a whole safetensors file"):
+        multilevel.check(recipe.replace(config=replace(recipe.config, alexnet=str(tmp_path))))
 
 
 @pytest.mark.slow

@@ -1,6 +1,8 @@
 """Recipes of Multilevel, from the command line to the report."""
 
+import argparse
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +13,15 @@ import soundfile
 
 from keras_ser.cli.recipe_script import Trained
 from keras_ser.corpora import read_corpus
+from keras_ser.errors import UserError
+from keras_ser.experiment.planning import experiment_folder, job_names
+from keras_ser.experiment.preparing import check_experiment
 from keras_ser.models.whole_model import inner_network, recipe_embedder
 from keras_ser.training import Run
 from tests import corpora_on_disk as disk
-from tests.recipes.common import imported, script
+from tests.recipes.common import four_emotions, imported, script
 
+CHECKPOINT = Path(__file__).parents[1] / "models" / "wav2vec2" / "stored" / "group"
 SMALL_LEVELS = ["units=2", "image=64,64", "filters=2,2,3,3,4", "dense=6", "steps=3"]
 
 
@@ -43,22 +49,117 @@ def check_known_gender(run: Run, known: pd.DataFrame, root: Path) -> None:
         np.testing.assert_allclose(row[columns].astype(float), scipy.special.softmax(logits), atol=1e-5)
 
 
-def test_levels_without_pretrained_parts_have_a_rate_at_which_they_learn():
-    module = imported("multilevel_iemocap")
-    for given, rate in (({}, 3e-4), ({"wav2vec2": "random"}, 3e-4), ({"alexnet": "a.safetensors"}, 1e-5)):
-        made = module.variants({"wav2vec2": "", "alexnet": "", **given})["iemocap"]
-        assert {recipe.optimizer.learning_rate for name, recipe in made.items() if name != "w2e"} == {rate}
+@pytest.mark.parametrize(
+    ("given", "rate"),
+    [
+        ({}, 3e-4),
+        ({"wav2vec2": "random"}, 3e-4),
+        ({"alexnet": "a.safetensors"}, 1e-5),
+        ({"wav2vec2": "w2v", "alexnet": "a.safetensors"}, 1e-5),
+        ({"wav2vec2": "w2v"}, 3e-4),
+    ],
+)
+def test_levels_without_pretrained_parts_have_a_rate_at_which_they_learn(given, rate):
+    made = imported("multilevel_iemocap").variants({"wav2vec2": "", "alexnet": "", **given})["iemocap"]
+    assert {recipe.optimizer.learning_rate for name, recipe in made.items() if name != "w2e"} == {rate}
+    assert "w2e" not in made or made["w2e"].optimizer.learning_rate == (3e-4 if given["wav2vec2"] == "random" else 1e-5)
 
 
-def test_pretrained_files_are_checked_once_for_all_systems(monkeypatch):
-    module, read = imported("multilevel"), []
-    monkeypatch.setattr("keras_ser.models.wav2vec2.header.checked_config", read.append)
-    monkeypatch.setattr(
-        "keras_ser.models.multilevel.weights.alexnet_weights", lambda file, filters: read.append((file, filters))
-    )
-    made = imported("multilevel_iemocap").variants({"wav2vec2": "w2e-base", "alexnet": "a.safetensors"})["iemocap"]
-    assert [module.checked(recipe, None) for recipe in made.values()] == list(made.values()) and len(made) == 9
-    assert read == ["w2e-base", ("a.safetensors", (64, 192, 384, 256, 256))]
+FROZEN = "config.wav2vec2_tuned=false"
+
+
+@pytest.mark.parametrize(
+    ("corpus", "variant", "system", "alexnet", "changes", "rates"),
+    [
+        ("emodb", "emodb", "ser", "", [], (3e-4, 1e-5)),
+        ("ravdess", "levels", "w2e", "", [], (3e-4, 1e-5)),
+        ("emodb", "leaky", "ser", "a.safetensors", [], (3e-4, 1e-5)),
+        ("emodb", "emodb", "ser", "", ["optimizer.learning_rate=1e-3"], (1e-3, 1e-5)),
+        ("emodb", "emodb", "ser", "", ["config.wav2vec2_rate=0.5"], (3e-4, 1.5e-4)),
+        ("emodb", "emodb", "ser", "", [FROZEN], (3e-4, None)),
+        ("emodb", "paper", "ser", "", [], (1e-5, 1e-5)),
+        ("emodb", "paper", "ser", "", [FROZEN], (1e-5, None)),
+        ("iemocap", "iemocap", "ser", "a.safetensors", [], (1e-5, 1e-5)),
+        ("iemocap", "iemocap", "ser", "a.safetensors", [FROZEN], (1e-5, None)),
+        ("iemocap", "iemocap", "ser", "", [], (3e-4, 1e-5)),
+        ("iemocap", "iemocap", "w2e", "", [], (1e-5, 1e-5)),
+        ("iemocap", "iemocap", "w2e", "", [FROZEN], (3e-4, None)),
+        ("iemocap", "iemocap", "w2e", "", [FROZEN, "optimizer.learning_rate=2e-5"], (2e-5, None)),
+    ],
+)
+def test_a_checkpoint_learns_at_the_papers_rate_and_random_parts_at_theirs(
+    corpus, variant, system, alexnet, changes, rates
+):
+    given = {"wav2vec2": "w2v", "alexnet": alexnet}
+    recipe = imported(f"multilevel_{corpus}").variants(given)[variant][system]
+    recipe = recipe.change(dict(pair.split("=") for pair in changes))
+    found = imported("multilevel").rated(recipe, argparse.Namespace(variant=variant, set=changes))
+    rate, own = found.optimizer.learning_rate, found.config.wav2vec2_rate
+    assert (rate, rate * own if found.config.wav2vec2_tuned else None) == pytest.approx(rates)
+    assert found.config.wav2vec2_tuned or own == 1
+
+
+def test_pretrained_files_may_be_in_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/people/me")
+    monkeypatch.setattr("sys.argv", ["multilevel_emodb.py", "--wav2vec2=~/w2v", "--alexnet=~/a.safetensors"])
+    assert imported("multilevel").Given.parsed() == {
+        "wav2vec2": "/people/me/w2v",
+        "alexnet": "/people/me/a.safetensors",
+    }
+
+
+@pytest.mark.parametrize("name", ["emodb", "ravdess", "iemocap"])
+def test_the_systems_of_a_corpus_of_ones_own(name, tmp_path):
+    module, shared = imported(f"multilevel_{name}"), imported("multilevel")
+    table = four_emotions(tmp_path, speakers=7)
+    given = {"wav2vec2": "w2v", "alexnet": ""}
+    made, notes = shared.of_corpus(read_corpus("manifest", table), module.variants, given)
+    assert list(made) == ["w2e", *shared.ADDITIONS] and not notes
+    assert made["w2e"].name == "multilevel_manifest-w2e" and made["w2e"].corpus == "manifest"
+    filled = made["w2e"].for_corpus(read_corpus("manifest", table))
+    assert filled.tasks[0].labels == ("anger", "happiness", "neutral", "sadness")
+    assert filled.config.wav2vec2 == "w2v" and filled.protocols[0].name == "leave-one-speaker-out"
+    table.write_text(table.read_text().replace(",female,", ",,"))
+    made, (note,) = shared.of_corpus(read_corpus("manifest", table), module.variants, given)
+    assert list(made) == ["w2e", "ser", "mtl", "cr", "mtl-cr"] and "no mf, mf-mtl, mf-cr, mf-mtl-cr" in note
+
+
+def test_a_checkpoint_is_needed_only_where_a_run_is_left_to_train(tmp_path):
+    corpus = read_corpus("manifest", four_emotions(tmp_path, speakers=3))
+    given = {"wav2vec2": str(tmp_path / "gone"), "alexnet": ""}
+    made, _ = imported("multilevel").of_corpus(corpus, imported("multilevel_emodb").variants, given)
+    recipe = made["w2e"].for_corpus(corpus)
+    runs = [experiment_folder(recipe, tmp_path) / name for name in job_names(recipe, corpus)]
+    for run in runs:
+        with pytest.raises(UserError, match="expected the folder of a Hugging Face checkpoint"):
+            check_experiment(recipe, corpus, out=tmp_path)
+        run.mkdir(parents=True)
+        (run / "predictions.csv").touch()
+    check_experiment(recipe, corpus, out=tmp_path)
+    assert len(runs) == 3
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["fine-tuned", "frozen"])
+def test_wav2vec2_on_a_corpus_of_ones_own_and_its_report_without_the_checkpoint(kind, tmp_path):
+    """What is trained is reported again though the checkpoint is gone, and nothing more is trained without it."""
+    checkpoint = shutil.copytree(CHECKPOINT, tmp_path / "w2v")
+    options = [f"--corpus-root={four_emotions(tmp_path, speakers=3)}", f"--wav2vec2={checkpoint}", f"--out={tmp_path}"]
+    command = ["multilevel_emodb", "--corpus=manifest", *options, "--systems=w2e", "--epochs=1", "--folds=0", "--quiet"]
+    command += [f"--set=config.wav2vec2_tuned={'true' if kind == 'fine-tuned' else 'false'}", "--set=config.dense=4"]
+    for gone in (False, True):
+        done = script(*command)
+        assert done.returncode == 0, done.stderr
+        (text,) = (path.read_text() for path in tmp_path.glob("*/systems.md"))
+        assert text.splitlines()[0] == f"# multilevel_manifest on manifest (wav2vec 2.0 {kind} from w2v)"
+        assert "Mean over the test speakers of leave-one-speaker-out" in text
+        (text,) = (path.read_text() for path in tmp_path.glob("multilevel_manifest-w2e-????????/report.md"))
+        assert "Pretrained weights: SHA-256 " in text
+        if not gone:
+            checkpoint.rename(tmp_path / "elsewhere")
+    done = script(*command, "--seed=1")
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2 and "expected the folder of a Hugging Face checkpoint" in line
 
 
 @pytest.mark.parametrize("asked", ["all", "some"])
@@ -66,7 +167,7 @@ def test_paper_has_its_row_of_wav2vec2_without_a_checkpoint(asked, monkeypatch):
     module, told = imported("multilevel"), {}
     monkeypatch.setattr("sys.argv", ["multilevel_iemocap.py"])
     monkeypatch.setattr(module, "recipe_main", lambda *given, reports, **more: reports)
-    monkeypatch.setattr(module, "systems_table", lambda about, pairs, paper: told.update(about=about))
+    monkeypatch.setattr(module, "systems_table", lambda about, pairs, paper, by_speaker: told.update(about=about))
     monkeypatch.setattr(module, "with_course", lambda table, compared: None)
     monkeypatch.setattr(module, "with_known", lambda table, about: lambda trained: trained.notes)
     systems = dict.fromkeys(module.ADDITIONS if asked == "all" else ("ser", "mf"))
@@ -132,6 +233,6 @@ def test_single_levels_and_weights_of_alexnet(tmp_path):
     done = script("multilevel_emodb", f"--corpus-root={root}", "--systems=ser,w2e")
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2 and "w2e is wav2vec 2.0 alone: give --wav2vec2 CHECKPOINT" in line
-    done = script("multilevel_emodb", f"--corpus-root={root}", f"--alexnet={root}")
+    done = script("multilevel_iemocap", f"--corpus-root={root}", f"--alexnet={root}", f"--out={tmp_path}", "--quiet")
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2 and "expected a whole safetensors file" in line

@@ -3,9 +3,13 @@
 import re
 import subprocess
 from importlib import metadata
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from keras_ser.models.multilevel import Config
+from keras_ser.reports.headline import origin
 from keras_ser.training import provenance
 
 
@@ -37,3 +41,13 @@ def test_versions_commit_and_date(tmp_path, monkeypatch):
     assert made["commit"] == head[:10]
     (tmp_path / "file").write_text("other")
     assert provenance.made_by()["commit"] == f"{head[:10]} with changes"
+
+
+def test_a_report_has_the_digest_of_pretrained_weights():
+    folder = Path(__file__).parents[1] / "models" / "wav2vec2" / "stored" / "group"
+    recipe = SimpleNamespace(model="multilevel", config=Config(levels=("wav2vec2",), wav2vec2=str(folder)))
+    weights = provenance.made_by(recipe)["pretrained"]
+    assert re.fullmatch("[0-9a-f]{12}", weights) and weights == provenance.pretrained_digest(recipe)
+    told = f"Pretrained weights: SHA-256 {weights} (first 12 digits, over all files)."
+    assert origin([{"pretrained": weights}, {}]) == [told]
+    assert "pretrained" not in provenance.made_by(SimpleNamespace(model="multilevel", config=Config()))

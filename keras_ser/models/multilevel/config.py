@@ -1,6 +1,7 @@
 """Settings of the Multilevel network. No Keras."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
 from keras_ser.checks import check_choice, check_least, check_positive, check_share, shown
@@ -115,12 +116,14 @@ def after_pools(size: int) -> int:
 
 
 def note(config: Config) -> str:
-    """Return a remark for a report's first line: the paper's pretrained parts that are missing."""
-    lacking = []
-    if config.wav2vec2 == RANDOM:
-        lacking.append("wav2vec 2.0 from random weights")
-    elif "wav2vec2" not in config.levels and len(config.levels) > 1:
-        lacking.append("without wav2vec 2.0")
-    if "spectrogram" in config.levels and config.extractor == "own" and not config.alexnet:
-        lacking.append("AlexNet from random weights")
-    return ", ".join(lacking)
+    """Return a remark for a report's first line: where the paper's pretrained parts come from, and those that are missing."""
+    found, tuned = [], "fine-tuned" if config.wav2vec2_tuned else "frozen"
+    if config.has_checkpoint:
+        found.append(f"wav2vec 2.0 {tuned} from {Path(config.wav2vec2).name}")
+    elif config.wav2vec2:
+        found.append("wav2vec 2.0 from random weights")
+    elif len(config.levels) > 1:
+        found.append("without wav2vec 2.0")
+    if "spectrogram" in config.levels and config.extractor == "own":
+        found.append(f"AlexNet from {Path(config.alexnet).name or 'random weights'}")
+    return ", ".join(found)

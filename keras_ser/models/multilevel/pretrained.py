@@ -1,4 +1,4 @@
-"""wav2vec 2.0 before the network: a checkpoint that is not trained is computed once for each clip. No Keras."""
+"""Files of pretrained weights, and wav2vec 2.0 before the network if it is not trained: computed once for each clip. No Keras."""
 
 from pathlib import Path
 from typing import Any
@@ -6,6 +6,7 @@ from typing import Any
 from keras_ser.errors import UserError
 from keras_ser.files import user_path
 from keras_ser.models.multilevel.config import LEVELS, Config
+from keras_ser.models.multilevel.weights import alexnet_weights
 from keras_ser.models.paper import Frozen, Inputs
 from keras_ser.settings import mask_of
 
@@ -62,26 +63,32 @@ def frozen(config: Config, inputs: Inputs) -> dict[str, Frozen]:
 
 def weight_files(config: Config) -> list[Path]:
     """Return the files that pretrained weights come from, whether or not they are still there."""
-    files = [Path(config.alexnet)] if config.alexnet else []
+    from keras_ser.models.wav2vec2.config import preprocessor
+
+    files = [user_path(config.alexnet)] if config.alexnet else []
     if config.has_checkpoint:
         folder = user_path(config.wav2vec2)
-        settings = [folder / name for name in ("config.json", "preprocessor_config.json")]
+        settings = folder / "config.json", preprocessor(folder)[0]
         files += sorted(folder.glob("*.safetensors")) or [folder / "model.safetensors"]
-        files += [file for file in settings if file.exists()]
+        files += [file for file in settings if file and file.exists()]
     return files
 
 
 def check(recipe: Any) -> None:
-    """Refuse a checkpoint of wav2vec 2.0 for waveforms of another sampling rate than the recipe's.
+    """Refuse pretrained weights that cannot be read, and a checkpoint of wav2vec 2.0 for another sampling rate than the recipe's.
 
     Raises:
-        UserError: the rates differ, or the checkpoint cannot be read.
+        UserError: the rates differ, or a file cannot be read.
     """
     config, rate = recipe.config, recipe.frontend.sample_rate
-    if config.has_checkpoint and (own := checkpoint(config.wav2vec2).sampling_rate) != rate:
-        raise UserError(
-            f"{config.wav2vec2} is for waveforms of {own} Hz (preprocessor_config.json). Received: a recipe of {rate} Hz."
-        )
+    if config.alexnet:
+        alexnet_weights(config.alexnet, config.filters)
+    if not config.has_checkpoint:
+        return
+    from keras_ser.models.wav2vec2.header import checked_config
+
+    if (own := checked_config(config.wav2vec2).sampling_rate) != rate:
+        raise UserError(f"{config.wav2vec2} is for waveforms of {own} Hz. Received: a recipe of {rate} Hz.")
 
 
 def checkpoint(folder: str):

@@ -1,11 +1,11 @@
 """AlexNet's weights from a safetensors file. No Keras."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from keras_ser.errors import UserError
+from keras_ser.files import user_path
 from keras_ser.models.tensor_files import tensors
 
 SKIPPED = "classifier."  # ImageNet's classes
@@ -26,7 +26,7 @@ def alexnet_weights(file: str, filters: Sequence[int]) -> dict[int, list[np.ndar
     Raises:
         UserError: see `keras_ser.models.tensor_files.tensors`; or a tensor is missing, unexpected or of another shape.
     """
-    with tensors([Path(file)]) as found:
+    with tensors([user_path(file)]) as found:
         _check(file, filters, found.shapes)
         return {
             number: [found[f"features.{number}.weight"].transpose(2, 3, 1, 0), found[f"features.{number}.bias"]]

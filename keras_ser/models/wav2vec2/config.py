@@ -42,8 +42,8 @@ class Wav2Vec2Config:
         apply_spec_augment: mask frames and units in training, by the settings that follow.
         mask_time_prob, mask_time_length, mask_time_min_masks: share of frames to mask, frames per span, minimum number of spans.
         mask_feature_prob, mask_feature_length, mask_feature_min_masks: the same for units.
-        do_normalize: scale every waveform to zero mean and unit variance (`preprocessor_config.json`).
-        sampling_rate: sampling rate of the waveforms in Hz (`preprocessor_config.json`).
+        do_normalize: scale every waveform to zero mean and unit variance.
+        sampling_rate: sampling rate of the waveforms in Hz; both are in the preprocessor's file (`preprocessor`).
 
     Raises:
         UserError: a setting has another type or is out of range, or sizes do not fit each other.
@@ -127,7 +127,7 @@ class Wav2Vec2Config:
 
     @classmethod
     def from_folder(cls, folder: str | Path) -> "Wav2Vec2Config":
-        """Read the settings of a checkpoint's `config.json` and, if it exists, `preprocessor_config.json`.
+        """Read the settings of a checkpoint's `config.json` and, if it has one, of its preprocessor's file.
 
         Raises:
             UserError: the folder or `config.json` is missing, a file is not JSON, or `from_dict` refuses the settings.
@@ -142,8 +142,7 @@ class Wav2Vec2Config:
         if not file.is_file():
             raise UserError(f"expected a Hugging Face checkpoint. Received: {folder}, which has no config.json.")
         data = _read(file)
-        preprocessor = folder / "preprocessor_config.json"
-        more = _read(preprocessor) if preprocessor.is_file() else {}
+        _, more = preprocessor(folder)
         own = {name: more[name] for name in ("do_normalize", "sampling_rate") if name in more}
         try:
             return cls.from_dict({**data, **own})
@@ -184,6 +183,19 @@ class Wav2Vec2Config:
                 f"a waveform must have at least {self.receptive_field} samples, the receptive field of {self.model_type}. "
                 f"Received: {samples}. Leave it out, or pad it with silence."
             )
+
+
+def preprocessor(folder: Path) -> tuple[Path | None, dict]:
+    """Return the file of a checkpoint that says how waveforms are prepared, and its settings; (None, {}) if there is none.
+
+    As in transformers, `processor_config.json`, which version 5 writes, goes before `preprocessor_config.json`.
+    """
+    file = folder / "processor_config.json"
+    nested = _read(file).get("feature_extractor") if file.is_file() else None
+    if isinstance(nested, dict):
+        return file, nested
+    file = folder / "preprocessor_config.json"
+    return (file, _read(file)) if file.is_file() else (None, {})
 
 
 def _read(file: Path) -> dict:

@@ -132,7 +132,7 @@ def weight_files(folder: Path) -> list[Path]:
         raise UserError(
             f"{folder}: expected {WEIGHTS}. Received: pytorch_model.bin, which runs code when it is read. Convert it where "
             "PyTorch is: python -c \"from transformers import AutoModel as M; M.from_pretrained('IN').save_pretrained('OUT')\", "
-            "and copy preprocessor_config.json to OUT."
+            "and copy preprocessor_config.json or processor_config.json to OUT."
         )
     raise UserError(f"{folder}: expected {WEIGHTS}, or {INDEX} and its shards. Received: a folder without them.")
 

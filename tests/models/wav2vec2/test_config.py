@@ -6,6 +6,7 @@ import pytest
 
 from keras_ser.errors import UserError
 from keras_ser.models.wav2vec2 import Wav2Vec2Config
+from keras_ser.models.wav2vec2.config import preprocessor
 
 BASE = {"model_type": "wav2vec2"}
 
@@ -82,6 +83,21 @@ def test_preprocessor_settings_are_read(tmp_path):
     assert Wav2Vec2Config.from_folder(tmp_path) == Wav2Vec2Config(do_normalize=False, sampling_rate=8000)
 
 
+def test_settings_of_a_processor_go_before_those_of_a_preprocessor(tmp_path):
+    """As transformers 5.24 reads such a folder; version 5 writes them into processor_config.json, version 4 does not."""
+    (tmp_path / "config.json").write_text(json.dumps(BASE))
+    theirs, old = tmp_path / "processor_config.json", tmp_path / "preprocessor_config.json"
+    theirs.write_text(
+        '{"feature_extractor": {"do_normalize": false, "sampling_rate": 8000}, "processor_class": "Wav2Vec2Processor"}'
+    )
+    assert preprocessor(tmp_path) == (theirs, {"do_normalize": False, "sampling_rate": 8000})
+    assert Wav2Vec2Config.from_folder(tmp_path) == Wav2Vec2Config(do_normalize=False, sampling_rate=8000)
+    old.write_text('{"do_normalize": true, "sampling_rate": 16000}')
+    assert Wav2Vec2Config.from_folder(tmp_path) == Wav2Vec2Config(do_normalize=False, sampling_rate=8000)
+    theirs.write_text('{"processor_class": "Wav2Vec2Processor"}')
+    assert preprocessor(tmp_path)[0] == old and Wav2Vec2Config.from_folder(tmp_path) == Wav2Vec2Config()
+
+
 @pytest.mark.parametrize(
     ("files", "words"),
     [
@@ -91,6 +107,10 @@ def test_preprocessor_settings_are_read(tmp_path):
         (
             {"config.json": '{"model_type": "hubert"}', "preprocessor_config.json": "nothing"},
             ["preprocessor_config.json"],
+        ),
+        (
+            {"config.json": '{"model_type": "hubert"}', "processor_config.json": "{"},
+            ["processor_config.json"],
         ),
     ],
 )
