@@ -45,10 +45,10 @@ DIFFERENCES = [
     ("aae_emodb-aae", "aae_emodb-cnn", EMODB, "uar"),
     ("aae_emodb-aae", "aae_emodb-aae-single", EMODB, "uar"),
     ("aae_emodb-cnn", "aae_emodb-cnn-single", EMODB, "uar"),
-    ("multilevel_emodb-mf-mtl-cr", "multilevel_emodb-ser", EMODB, "uar"),
-    ("multilevel_emodb-mtl", "multilevel_emodb-ser", EMODB, "uar"),
-    ("multilevel_emodb-mf", "multilevel_emodb-ser", EMODB, "uar"),
-    ("multilevel_emodb-cr", "multilevel_emodb-ser", EMODB, "uar"),
+    *(
+        (f"multilevel_emodb-{name}", "multilevel_emodb-ser", EMODB, "uar")
+        for name in ("mf", "mtl", "cr", "mf-mtl", "mf-cr", "mf-mtl-cr")
+    ),
     *((f"jax_emodb-{name}", f"trained_emodb-{name}", EMODB, "uar") for name in ("single-task", "aspmtl")),
     *(
         (f"aspmtl_ablation-{a}", f"aspmtl_ablation-{b}", "folds-of-speakers", "uar")
