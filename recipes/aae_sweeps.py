@@ -114,8 +114,8 @@ def more_speakers(
 
     "speakers" has three tasks (figure 4a). "speakers-gender" and "speakers-identity" are the adversarial autoencoder with that task
     alone (figures 4b and 4c; with --verify 4d). The latter is scored under the first protocol, whose test speakers are known; under
-    the other it is only verified, and a tenth of the training clips selects the epoch, since the classes of another speaker are
-    not trained.
+    the other it is only verified, and where another speaker would select the epoch, a tenth of the training clips does, since the
+    class of that speaker is not trained.
     """
     known = tuple(replace(p, validation=min(p.validation, 0.1)) if p.columns_apart else p for p in protocols)
     made = systems(name, corpus, emotion, protocols, **changes)
