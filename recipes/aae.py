@@ -8,11 +8,13 @@ aae-no-adversary, aae-no-image  controls: the adversary, or the reconstruction, 
 Each `--corpus-root NAME=DIR` (librispeech, slr45, manifest, ..) adds an auxiliary corpus. Its speakers and genders are used, but
 not its emotions, and only for training; autoencoders with one task use its audio alone, as in the paper (phases 1 and 2). Auxiliary
 corpora make up half of each batch. `cnn-single` cannot use them; its batches are then half as large, so that it makes as many
-optimizer steps with as many emotion labels per step. `--aux-speakers N` takes N speakers of each auxiliary corpus. `--init-from
-RUN` starts from a run of aae_pretrain.py, with or without auxiliary corpora. `--verify NAME=DIR` (repeatable) verifies the speakers
-of a corpus who were not heard in training, such as those of LibriSpeech's test-clean, and reports equal error rates (for figure 4,
-by the number of auxiliary speakers); `--enrol N` utterances enrol a speaker. The paper verifies LibriSpeech's test speakers
-together with the test speakers of the fold: give the recipe's own corpus as a second `--verify NAME=DIR`.
+optimizer steps per epoch, with as many emotion labels per step. The number of epochs is fixed in aae_emodb.py and aae_ravdess.py,
+except for --variant paper; elsewhere the validation score ends the training. `--aux-speakers N` takes N speakers of each auxiliary
+corpus. `--init-from RUN` starts from a run of aae_pretrain.py, with or without auxiliary corpora. `--verify NAME=DIR` (repeatable)
+verifies the speakers of a corpus whom no system heard in training, such as those of LibriSpeech's test-clean, and reports equal
+error rates (for figure 4, by the number of auxiliary speakers); `--enrol N` utterances enrol a speaker. The paper verifies
+LibriSpeech's test speakers together with the test speakers of the fold: give the recipe's own corpus as a second `--verify
+NAME=DIR`.
 """
 
 import argparse

@@ -15,7 +15,7 @@ The paper did not use EmoDB. Its optimizer, SGD at 1e-4 without momentum, would 
 nine of ten folds ("cnn-single"), at which the training accuracy was still rising. The default is Adam with a learning rate that
 falls from 1e-3 to 0 in 25 epochs; the last epoch is kept, and there is no validation speaker. The discriminator has a tenth of
 that learning rate: with the full rate its accuracy was 1 from the second epoch on, with a tenth it was 0.8 (one fold, eight
-epochs).
+epochs). Even so, the code does not clearly approach its prior (docs/papers/aae_mtl.md).
 """
 
 from dataclasses import replace

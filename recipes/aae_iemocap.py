@@ -3,7 +3,7 @@
     python recipes/aae_iemocap.py --corpus-root IEMOCAP_full_release --corpus-root librispeech=LIBRISPEECH
     .. --variant activation (or valence)                                     three levels: [1, 2], (2, 3.5], (3.5, 5]
     .. --variant clusters-3 (or clusters-5)                                  k-means of valence and activation
-    .. --variant speakers --corpus-root librispeech=DIR                      figure 4a: 0 to 600 auxiliary speakers
+    .. --variant speakers --corpus-root librispeech=DIR                      figure 4a: 0 to 900 auxiliary speakers
     .. --variant speakers-gender (or speakers-identity) --corpus-root ..     figures 4b to 4d: one auxiliary task
     .. --variant alpha (or beta, alpha-activation, beta-valence ..)          figure 5
 

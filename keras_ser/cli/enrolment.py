@@ -79,7 +79,7 @@ def _read(given: str, options: str) -> Any:
 def check_before(
     recipes: Mapping[str, Any], data: Any, todo: Sequence[tuple[str, Any]], options: argparse.Namespace
 ) -> None:
-    """Decode the corpora of --verify and check, for each run to be trained, that speakers whom it will not hear can be enrolled.
+    """Decode the corpora of --verify and check, for each fold to be trained, that speakers whom no system hears can be enrolled.
 
     Args:
         recipes: system -> recipe.
@@ -92,21 +92,31 @@ def check_before(
         TrialsError: too few speakers with enough clips are left.
     """
     from keras_ser.evaluation.verification_trials import check_enrolment
-    from keras_ser.experiment.planning import by_validity
+    from keras_ser.experiment.planning import by_validity, jobs
     from keras_ser.training.heard import Heard, to_hear
 
     first = next(iter(recipes.values()))
     decoded = _decoded(verified(first, options), data, first, options)
-    if not decoded:
-        return
     protocol = by_validity(first.protocols)[-1].name
-    for name, job in todo:
-        if job.protocol.name == protocol:
-            heard, left = Heard.of(to_hear(recipes[name], data, job.split, options.init_from)), []
-            for corpus, clips in decoded:
-                known = heard.speakers_of(corpus, clips.hashes)
-                left += [(u, corpus) for u in corpus if u.id not in clips.dropped and u.speaker not in known]
-            check_enrolment(_speakers(left), options.enrol or ENROL)
+    folds = sorted({job.split.fold for _, job in todo if job.protocol.name == protocol})
+    if not (decoded and folds):
+        return
+    known: dict[tuple[int, str], set[str]] = {}
+    for recipe in recipes.values():
+        for job in jobs(recipe.replace(seeds=recipe.seeds[:1]), data, folds):
+            if job.protocol.name == protocol:
+                heard = Heard.of(to_hear(recipe, data, job.split, options.init_from))
+                for corpus, clips in decoded:
+                    of_fold = known.setdefault((job.split.fold, corpus.name), set())
+                    of_fold |= heard.speakers_of(corpus, clips.hashes)
+    for fold in folds:
+        left = [
+            (u, corpus)
+            for corpus, clips in decoded
+            for u in corpus
+            if u.id not in clips.dropped and u.speaker not in known[fold, corpus.name]
+        ]
+        check_enrolment(_speakers(left), options.enrol or ENROL)
 
 
 def _decoded(corpora: Iterable[Any], data: Any, recipe: Any, options: argparse.Namespace) -> list[tuple[Any, Any]]:

@@ -81,7 +81,8 @@ def systems_table(
             counts = sorted(data.readable.counts(first.tasks[0].column).items())
             told.append(f"Windows in total: {', '.join(f'{label} {count}' for label, count in counts)}.")
         known = {p for system in trained.systems.values() for p in system.predictions["protocol"].unique()}
-        protocols = [protocol for protocol in first.protocols if protocol.name in known]
+        trained_on = [protocol for protocol in first.protocols if protocol.name in known]
+        protocols = [p for p in trained_on if not _by_verification_only(first.tasks[0], p)]
         facts = {p.name: protocol_facts(p, data, first) for p in protocols}
         title = report_title(first.name.split("-", 1)[0], (system.recipe for system in trained.systems.values()), data)
         table = partial(
@@ -113,15 +114,26 @@ def systems_table(
         def curves(further: Mapping[str, Mapping[str, Any]]) -> Any:
             return Swept(*swept, {**further, **auxiliary}) if swept else None
 
-        made = table(swept=curves({}))
-        yield made, made.save(trained.folder)
+        scored = bool(protocols or not trained_on)
+        if scored:
+            made = table(swept=curves({}))
+            yield made, made.save(trained.folder)
+        else:
+            print(
+                f"\nNo table of systems: {first.tasks[0].name} is not scored on {first.tasks[0].column}s who are not trained on."
+            )
         if verify and trained.options.verify:  # last: the table remains if the verification fails
             made, rates = enrolled_report(trained)
-            if swept:
+            if swept and scored:
                 table(swept=curves(rates)).save(trained.folder)
             yield made, trained.folder / "verification.md"
 
     return make
+
+
+def _by_verification_only(task: Any, protocol: Any) -> bool:
+    """Return whether the test side of a protocol has none of the identities of a task that are trained."""
+    return task.identity and task.column in protocol.columns_apart
 
 
 def _further(trained: Trained, protocols: Sequence[str]) -> dict[str, dict[str, Any]]:

@@ -108,7 +108,7 @@ def run_learning(recipe: Recipe, about: Mapping[str, Any], protocol: str, fold: 
         validation[kept - 1] if rows else math.nan,
         None if baseline or "steps" not in about else kept * about["steps"],
         fault or LEARNED,
-        tuple(getattr(model_module(recipe.model), "remarks", lambda rows: ())(rows)),
+        tuple(getattr(model_module(recipe.model), "remarks", lambda *_: ())(rows, recipe.config)),
         kept if rows else 0,
         len(rows),
     )

@@ -1,16 +1,16 @@
 """Make the report of an experiment from its finished runs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from keras_ser.evaluation.learning import run_learning, together
 from keras_ser.evaluation.training_segments import class_counts, unbalanced
+from keras_ser.experiment.diagnostics import first_and_last, watched_logs
 from keras_ser.experiment.failures import check_any, left_out
 from keras_ser.experiment.planning import jobs, unit
 from keras_ser.experiment.stored import finished, run_predictions
@@ -59,12 +59,8 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
                 split, data.corpus, protocol.match, protocol.by
             )
     watched = getattr(model_module(recipe.model), "DIAGNOSTICS", {})
-    followed: dict[str, dict[str, pd.DataFrame]] = {}
-    for (name, fold, seed), history in histories.items():
-        if not set(watched).isdisjoint(history):
-            followed.setdefault(name, {})[f"fold {fold}, seed {seed}"] = history
-    if followed:
-        extra["Diagnostics of training, mean over runs"] = _diagnosed(followed, watched)
+    if followed := watched_logs(histories, watched):
+        extra["Diagnostics of training, mean over runs"] = first_and_last(followed, watched)
     if counted:
         extra[f"Training segments per class of {recipe.tasks[0].name}, over all streams, mean over runs"] = (
             class_counts(counted)
@@ -108,21 +104,6 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
     made = replace(made, figures=(*made.figures, *drawn, *pictured))
     made.save(folder)
     return made
-
-
-def _diagnosed(
-    followed: Mapping[str, Mapping[str, pd.DataFrame]], watched: Mapping[str, tuple[str, Sequence[float]]]
-) -> list[dict[str, Any]]:
-    """Return a row for each protocol and log of a model's `DIAGNOSTICS`: its mean over runs in the first and the last epoch."""
-    rows = []
-    for protocol, histories in followed.items():
-        for name, (what, failing) in watched.items():
-            runs = [history[name] for history in histories.values() if name in history]
-            if runs:
-                first, last = (float(np.mean([run.iloc[k] for run in runs])) for k in (0, -1))
-                row = {"protocol": protocol, "": what, "first epoch": first, "last epoch": last}
-                rows.append(row | {"a failure at": " or ".join(f"{value:g}" for value in failing)})
-    return rows
 
 
 def _beside_priors(rows: Sequence[dict]) -> dict[str, dict[str, dict[str, float]]]:

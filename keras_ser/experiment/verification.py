@@ -131,46 +131,46 @@ def run_enrolled(
 
     Args:
         systems: name -> its runs.
-        corpora: the corpora of the speakers, each with its waveforms. Speakers on whom a run was trained or validated are left out
-            (of its own corpus, those of the test side remain), and so are speakers with too few clips; the report says so.
+        corpora: the corpora of the speakers, each with its waveforms. Speakers on whom a run of the fold, of whichever system, was
+            trained or validated are left out (of its own corpus, those of the test side remain), so that all systems are scored on
+            the same trials, and so are speakers with too few clips; the report says so.
         out: where the report goes.
         utterances: number of utterances that enrol a speaker.
         notes, on_step: see `run_verification`.
 
     Raises:
         UserError: see `check_verifiable`.
-        LeakageError: a run was trained on all speakers.
+        LeakageError: the runs of a fold were trained on all speakers.
         TrialsError: see `enrolled_trials`.
     """
     check_verifiable((run.recipe for runs in systems.values() for run in runs), [corpus for corpus, _ in corpora])
     names = [corpus.name for corpus, _ in corpora]
     digests = [Data(corpus, cache).digest for corpus, cache in corpora]
-    few, parts, told = set(), [], {}
+    heard = _heard_together([run for runs in systems.values() for run in runs], corpora)
+    few, parts = set(), []
     for name, runs in systems.items():
         for run in runs:
-            heard = [heard_speakers(run, corpus, cache.hashes) for corpus, cache in corpora]
-            if all(
-                len(some) == len(corpus.counts("speaker")) for some, (corpus, _) in zip(heard, corpora, strict=True)
-            ):
-                raise LeakageError(
-                    f"{run.recipe.name} was trained on all speakers of {', '.join(names)}. Verify others."
-                )
-            for some, corpus in zip(heard, names, strict=True):
-                if some:
-                    told[f"Speakers of {corpus} on whom a run was trained or validated are left out."] = None
+            known = heard[run.split.protocol, run.split.fold]
             left = [
                 identity(u.speaker, corpus.name)
-                for (corpus, cache), some in zip(corpora, heard, strict=True)
+                for (corpus, cache), some in zip(corpora, known, strict=True)
                 for u in corpus
                 if u.id not in cache.dropped and u.speaker not in some
             ]
             few |= set(check_enrolment(left, utterances))
-            asked = {"corpora": names, "data": digests, "utterances": utterances, "heard": list(map(sorted, heard))}
-            score = partial(_enrolled_scores, run, corpora, heard, utterances)
+            asked = {"corpora": names, "data": digests, "utterances": utterances, "heard": list(map(sorted, known))}
+            score = partial(_enrolled_scores, run, corpora, known, utterances)
             parts.append((run, {"system": name}, asked, score))
     table = kept_tables(f"enrolled-{'-'.join(names)}", parts, on_step=on_step)
     enrol = f"{counted(utterances, 'utterance')} enrol{'s' * (utterances == 1)} a speaker"
-    told = [f"{enrol}; every other utterance is compared with all speakers.", *told]
+    told = [f"{enrol}; every other utterance is compared with all speakers."]
+    for k, (corpus, _) in enumerate(corpora):
+        counts = sorted(len(known[k]) for known in heard.values())
+        if counts[-1]:
+            who = "a run" if len(systems) == 1 else "a run of any system"
+            count = f"{counts[0]} to {counts[-1]}" if counts[0] < counts[-1] else f"{counts[0]}"
+            every = f"{len(corpus.counts('speaker'))} speakers of {corpus.name}{' in each fold' * (len(counts) > 1)}"
+            told.append(f"Left out, since {who} was trained or validated on them: {count} of the {every}.")
     if few:
         who = f"{counted(len(few), 'speaker')}, {listed(sorted(few))}"
         told.append(f"Left out, since they have {counted(utterances, 'clip')} or fewer: {who}.")
@@ -179,6 +179,31 @@ def run_enrolled(
     made = verification_report(title, table, notes=(*told, *notes), learned=learned)
     made.save(out)
     return made
+
+
+def _heard_together(
+    runs: Sequence[Run], corpora: Sequence[tuple[Corpus, RecordCache]]
+) -> dict[tuple[str, int], list[set[str]]]:
+    """Return (protocol, fold) -> for each corpus, the speakers on whom a run of that fold was trained or validated.
+
+    Raises:
+        LeakageError: these are all speakers of all corpora.
+    """
+    found: dict[tuple[str, int], list[set[str]]] = {}
+    by: dict[tuple[str, int], dict[str, None]] = {}
+    for run in runs:
+        fold = run.split.protocol, run.split.fold
+        before = found.get(fold, [set() for _ in corpora])
+        mine = [heard_speakers(run, corpus, cache.hashes) for corpus, cache in corpora]
+        found[fold] = [a | b for a, b in zip(before, mine, strict=True)]
+        if any(mine):
+            by.setdefault(fold, {})[run.recipe.name] = None
+    for fold, heard in found.items():
+        if all(len(some) == len(corpus.counts("speaker")) for some, (corpus, _) in zip(heard, corpora, strict=True)):
+            who = f"{listed(list(by[fold]))} {'were together' if len(by[fold]) > 1 else 'was'}"
+            every = ", ".join(corpus.name for corpus, _ in corpora)
+            raise LeakageError(f"{who} trained on all speakers of {every}. Verify others.")
+    return found
 
 
 def _enrolled_scores(

@@ -17,8 +17,9 @@ A module may also have:
 * `weight_files(config)`: files of pretrained weights; a run records their content.
 * `LAYERS`: modules that define layers used in files of the model.
 * `FLAGS`: outputs that describe a clip without being a task, {name: `keras_ser.models.paper.Flag`}.
-* `DIAGNOSTICS`: logs of a training that a report tabulates and draws by epoch, {name: (what it is, values that are a failure)}.
-* `remarks(rows)`: sentences on failures of a training, derived from the logs of its epochs.
+* `DIAGNOSTICS`: logs of a training that a report tabulates and draws by epoch, {name: (what it is, values that are a failure)}, or
+  (.., .., unit) to divide it by the log `unit` of the same epoch in runs that have one.
+* `remarks(rows, config)`: sentences on failures of a training, derived from the logs of its epochs and its `Config`.
 
 Your own model needs no entry in `MODELS`: `Recipe(model=..)` also accepts the import path of a module ("my_package.my_model"), or
 the name of an entry point of the group "keras_ser.models". The name is stored in recipe.json; loading the run requires the

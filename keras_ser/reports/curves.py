@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -149,14 +149,12 @@ def by_panel(parts: Mapping[str, Mapping[str, pd.Series]], ylabel: str) -> Figur
     return figure
 
 
-def diagnostics(
-    histories: Mapping[str, pd.DataFrame], watched: Mapping[str, tuple[str, Sequence[float]]], title: str
-) -> Figure:
+def diagnostics(histories: Mapping[str, pd.DataFrame], watched: Mapping[str, Sequence[Any]], title: str) -> Figure:
     """Draw logs of a training by epoch: a panel for each, a thin line per run and the mean thick; failing values dashed.
 
     Args:
         histories: run name -> history with the column `epoch`.
-        watched: log -> (what it is, values that are a failure); logs that no history has are left out.
+        watched: log -> (what it is, values that are a failure, ..); logs that no history has are left out.
         title: title above the panels.
     """
     histories = _by_epoch(histories)
@@ -164,7 +162,7 @@ def diagnostics(
     found = {name: runs for name, runs in found.items() if runs}
     figure, grid = panels(len(found), 2, 4.2, 2.6, (0.4, 0.8), shared=False)
     for axes, (name, runs) in zip(grid, found.items(), strict=True):
-        what, failing = watched[name]
+        what, failing, *_ = watched[name]
         for values in runs.values() if len(runs) > 1 else ():
             axes.plot(values.index, values, color=COLOURS[0], linewidth=0.6, alpha=0.35)
         mean = _mean(runs)

@@ -62,6 +62,11 @@ def verification_report(
     }
     shown = _table(found, cells, paper)
     pairs = found.pairs()
+    unlike = [name for name in found.systems[1:] if name not in {system for _, system, *_ in pairs}]
+    apart = [
+        f"Scored on other trials than {found.systems[0]}, so that the error rates cannot be compared: {', '.join(unlike)}."
+    ]
+    missing = [*missing, *(apart if unlike else [])]
     differences = [f"{kind} trials: EER of {a} minus that of {b}: {cell.text()}" for kind, a, b, cell in pairs]
     seeds, speakers = table["seed"].nunique(), len(found.speakers)
     return Report(

@@ -4,13 +4,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from keras_ser.cli import main, tables
-from keras_ser.cli.enrolment import verified
+from keras_ser.cli import enrolment, main, tables
+from keras_ser.cli.enrolment import check_before, verified
 from keras_ser.cli.papers import Paper
+from keras_ser.corpora import Corpus, Utterance, read_corpus
 from keras_ser.errors import UserError
 from keras_ser.evaluation.verification_trials import TrialsError
+from keras_ser.experiment.planning import jobs
 from keras_ser.experiment.verification import run_verification
 from keras_ser.models import svm
+from keras_ser.settings import Stream
 from tests.recipes.common import script, twin
 from tests.test_cli import mistake, write_rows
 from tests.training import tiny
@@ -70,6 +73,24 @@ def test_speakers_of_several_corpora_are_verified_together(people, refused, tmp_
             tiny.SINGLE.replace(corpus="emodb"), SimpleNamespace(**{**vars(options), "verify": options.verify[:1]})
         )
     assert "--verify manifest= is given twice" in refused(people(ann=30), people(bob=30))
+
+
+def test_speakers_whom_any_system_will_hear_do_not_count(monkeypatch):
+    """Also those of a system that is trained already; they are left out of the trials of all."""
+    clips = (Utterance(f"{who}{i}", f"{who}{i}.wav", speaker=who) for who in "abc" for i in range(3))
+    readers, cache = Corpus("librispeech", "/", tuple(clips), {}), SimpleNamespace(dropped={}, hashes={})
+    monkeypatch.setattr(enrolment, "verified", lambda *given: [readers])
+    monkeypatch.setattr(enrolment, "_decoded", lambda *given: [(readers, cache)])
+    data = SimpleNamespace(corpus=read_corpus("demo"), cache=cache, auxiliary={"librispeech": (readers, cache)})
+    alone = tiny.SINGLE.replace(corpus="demo", protocols=(tiny.SPEAKERS,))
+    more = Stream("readers", corpus="librispeech", speakers=2)
+    systems = {"alone": alone, "together": alone.replace(name="together", streams=(*alone.streams, more))}
+    todo = [("alone", job) for job in jobs(alone, data)]
+    options = SimpleNamespace(enrol=2, init_from=None)
+    check_before({"alone": alone}, data, todo, options)
+    check_before(systems, data, [], options)
+    with pytest.raises(TrialsError, match="1 speaker not seen in training"):
+        check_before(systems, data, todo, options)
 
 
 def test_a_baseline_has_no_embeddings(people, tmp_path, monkeypatch, capsys):

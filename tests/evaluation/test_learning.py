@@ -15,6 +15,7 @@ from keras_ser.evaluation.learning import (
     untrained,
     verdicts,
 )
+from keras_ser.models import aae_mtl
 from keras_ser.reports.render import strict_json
 from keras_ser.settings import OptimizerConfig, Stream
 from keras_ser.tasks import Task
@@ -154,29 +155,56 @@ def test_chance_is_that_of_the_speakers_who_are_scored():
     assert found.verdict == "underfit: 26.0 on the training side, nearer to chance (25.0) than to a perfect score"
 
 
+def judged_aae(rows, **settings):
+    """The verdict on a run of AAE-MTL with these logs."""
+    recipe = RECIPE.replace(model="aae_mtl", config=aae_mtl.Config(**settings))
+    about = {"epochs": rows, "best_epoch": len(rows), "steps": 4, "monitor": None, "training": {"emotion_uar": 0.97}}
+    return run_learning(recipe, about, "speakers", 0, 0)
+
+
+GOOD = {"discriminator_right": 0.7, "reconstruction_loss": 0.4, "code_active": 0.9, "emotion_accuracy": 0.97}
+FALLING = [GOOD | {"code_mmd": distance} for distance in np.linspace(0.05, 0.02, 10)]
+
+
 def test_what_goes_wrong_in_an_adversarial_autoencoder_is_said():
-    good = {"discriminator_right": 0.7, "reconstruction_loss": 0.4, "code_active": 0.9, "emotion_accuracy": 0.97}
-    recipe = RECIPE.replace(model="aae_mtl", config=None)
-
-    def of(rows):
-        about = {
-            "epochs": rows,
-            "best_epoch": len(rows),
-            "steps": 4,
-            "monitor": None,
-            "training": {"emotion_uar": 0.97},
-        }
-        return run_learning(recipe, about, "speakers", 0, 0)
-
-    good["code_mmd"] = 0.02
-    assert of([good] * 10).remarks == ()
-    bad = {"discriminator_right": 1.0, "reconstruction_loss": 1.0, "code_mmd": 0.03, "code_active": 0.0}
-    found = of([good] * 8 + [good | bad] * 2)
+    bad = {"discriminator_right": 1.0, "reconstruction_loss": 1.0, "code_mmd": 0.06, "code_active": 0.0}
+    assert judged_aae(FALLING).remarks == () == judged_aae([]).remarks
+    found = judged_aae(FALLING[:8] + [GOOD | bad] * 2)
     assert len(found.remarks) == 4 and found.verdict == "learned"
-    (still,) = of([good | {"discriminator_right": 0.51}] * 10).remarks
-    assert "at chance" in still and of([good | {"discriminator_right": 0.51}]).remarks == (), "one epoch shows nothing"
-    sentences = faults({"aae": [found, of([good] * 10)]})
+    still = [row | {"discriminator_right": 0.51} for row in FALLING]
+    (said,) = judged_aae(still).remarks
+    assert "at chance" in said and judged_aae(still[:1]).remarks == (), "one epoch shows nothing"
+    sentences = faults({"aae": [found, judged_aae(FALLING)]})
     assert (
-        sentences[1] == "aae: in 1 of 2 runs the reconstruction is no better than the mean frame."
-        and len(sentences) == 4
+        "aae: in 1 of 2 runs the reconstruction is no better than the mean frame." in sentences and len(sentences) == 4
     )
+
+
+def test_a_code_that_does_not_approach_its_prior_is_said():
+    """Distances of runs on EmoDB, first, highest and last: at the end hardly, or not at all, below that of the first epoch."""
+
+    def said(*distances, **settings):
+        rows = [GOOD | {"code_mmd": d} for d in np.interp(np.arange(25), [0, 7, 20, 24], [*distances, distances[-1]])]
+        return "".join(judged_aae(rows, **settings).remarks)
+
+    for of_aae in ((0.0464, 0.0611, 0.0506), (0.0435, 0.0652, 0.0475), (0.0467, 0.0619, 0.0453)):
+        assert said(*of_aae).startswith("the code did not clearly approach its prior"), of_aae
+        assert not said(*of_aae, adversary=0.0), "nothing draws it there"
+    for approached in ((0.0498, 0.0651, 0.0417), (0.0420, 0.0437, 0.0315), (0.001, 0.002, 0.002)):
+        assert not said(*approached), approached
+
+
+def test_controls_do_not_fail_at_what_they_do_not_learn():
+    """Without an adversary the discriminator wins though the code approaches its prior; without alpha nothing is reconstructed."""
+    won = [row | {"discriminator_right": 1.0} for row in FALLING]
+    assert judged_aae(won).remarks == ("the discriminator nearly always tells codes from the prior",)
+    (said,) = judged_aae(won, adversary=0.0).remarks
+    assert said.endswith(", which is no failure without an adversary")
+    (said,) = judged_aae([row | {"reconstruction_loss": 1.3} for row in FALLING], alpha=0.0).remarks
+    assert said.endswith("mean frame, which is no failure where it is not learned")
+
+
+@pytest.mark.parametrize(("unit", "error", "fails"), [(0.94, 0.93, True), (2.0, 1.2, False), (1.0, 0.9, False)])
+def test_a_reconstruction_is_compared_with_the_mean_frame_of_its_batches(unit, error, fails):
+    rows = [row | {"reconstruction_loss": error, "mean_frame_error": unit} for row in FALLING]
+    assert (judged_aae(rows).remarks == ("the reconstruction is no better than the mean frame",)) == fails

@@ -105,7 +105,8 @@ def test_enrolled_speakers_of_another_corpus(made, corpus, tmp_path):
     made = room.run_enrolled({"both": [run]}, together, tmp_path / "together", utterances=2)
     expected = {f"demo/{name}" for name in tested} | {f"manifest/{name}" for name in speakers}
     assert set(made.predictions["speaker_a"]) == expected
-    assert "Speakers of demo on whom a run was trained or validated are left out." in made.notes
+    left_out = f"{len(speakers - tested)} of the {len(speakers)} speakers of demo"
+    assert f"Left out, since a run was trained or validated on them: {left_out}." in made.notes
     # a speaker with as many clips as are enrolled is left out, and named
     lone, *_ = sorted(speakers)
     kept = {u.id for u in [u for u in corpus if u.speaker == lone][2:]}

@@ -11,7 +11,7 @@ from keras_ser.errors import UserError
 from keras_ser.features import Frontend
 from keras_ser.models import aae_mtl
 from keras_ser.models.aae_mtl import IMAGE, Config
-from keras_ser.models.aae_mtl.phases import prior_distance
+from keras_ser.models.aae_mtl.phases import MeanFrameError, prior_distance
 from keras_ser.models.whole_model import assembled, embedder, extractor, inner_network, network_inputs, scorer
 from keras_ser.recipe import OptimizerConfig, Sampling
 from keras_ser.training.network import build, compiled
@@ -241,6 +241,27 @@ def test_the_distance_from_the_prior_is_the_unbiased_mmd(rng):
     same, other = rng.normal(size=(2, 400, 50)).astype("float32")
     together = np.repeat(rng.normal(size=(400, 1)), 50, axis=1).astype("float32")
     assert abs(float(prior_distance(same, other))) < 2e-3 < 0.05 < float(prior_distance(together, other))
+
+
+def test_the_error_of_the_mean_frame_is_that_of_all_valid_frames_of_an_epoch(rng):
+    """Two batches of different means, with garbage in the padding."""
+    metric, kept = MeanFrameError(BINS, name="x"), []
+    for mean in (0.5, -2.0):
+        x, valid = rng.normal(mean, 1.5, (BATCH, FRAMES, BINS)), rng.random((BATCH, FRAMES)) < 0.6
+        metric.update_state(x.astype("float32"), valid.astype("float32"))
+        kept.append(x[valid])
+    frames = np.concatenate(kept)
+    assert float(metric.result()) == pytest.approx(np.mean((frames - frames.mean(0)) ** 2), rel=1e-4)
+    metric.reset_state()
+    assert float(metric.result()) == 0
+
+
+def test_the_error_of_the_mean_frame_is_logged_beside_that_of_the_reconstruction(rng):
+    for kind in ("aae", "ae"):
+        model, (x, y, w) = made(kind=kind), batch(rng)
+        logs = model.train_step((x, y, w))
+        frames = np.asarray(y[IMAGE])[np.asarray(w[IMAGE]) > 0]
+        assert float(logs["mean_frame_error"]) == pytest.approx(np.mean((frames - frames.mean(0)) ** 2), rel=1e-4)
 
 
 def test_each_optimizer_has_the_variables_of_its_phase():

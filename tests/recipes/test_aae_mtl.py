@@ -12,6 +12,7 @@ import pytest
 from keras_ser.cli import main
 from keras_ser.cli.recipes import load_recipes
 from keras_ser.corpora import read_corpus
+from keras_ser.experiment.planning import check_splits
 from keras_ser.settings import Stream
 from keras_ser.tasks import Task
 from keras_ser.training import Data
@@ -153,6 +154,15 @@ def test_weights_of_losses_for_levels_are_the_papers():
                     assert (config.alpha, config.beta) == weights, system
 
 
+def test_figure_4_goes_beyond_the_speakers_after_which_the_paper_sees_a_plateau():
+    """600; train-clean-360 has 921."""
+    for recipe in ("aae_iemocap", "aae_msp_improv"):
+        every = load_recipes(str(RECIPES / f"{recipe}.py"))[0]
+        for variant in ("speakers", "speakers-gender", "speakers-identity"):
+            counts = [k for k in range(0, 1100, 100) if f"{variant}-aae-speakers-{k}" in every]
+            assert counts == list(range(0, 1000, 100)), (recipe, variant)
+
+
 def test_no_auxiliary_speakers_is_a_point_of_figure_4(tmp_path):
     """0 speakers: the corpus that the other points draw from is not read at all."""
     readers = disk.write_librispeech(tmp_path / "readers", seed=7)
@@ -196,15 +206,19 @@ def test_autoencoders_of_one_task_use_the_audio_of_auxiliary_corpora():
     assert sources[0].labels["emotion"][1].all() and not sources[1].labels["emotion"][1].any()
 
 
-def test_one_task_alone_learns_from_the_auxiliary_speakers_of_figure_4():
-    """Figures 4b to 4d: gender or speaker alone, taught by both corpora, with as many labels of the first in each batch."""
+def test_one_task_alone_learns_from_the_auxiliary_speakers_of_figure_4(tmp_path):
+    """Figures 4b to 4d: gender or speaker alone, taught by both corpora, with as many labels of the first in each batch.
+
+    The speaker under both protocols: accuracy where the test speakers are known, verification where they are not."""
+    corpus = read_corpus("iemocap", twin("iemocap", tmp_path))
     recipes = load_recipes(str(RECIPES / "aae_iemocap.py"))[0]
-    for task, protocols in {"gender": 2, "identity": 1}.items():
+    for task in ("gender", "identity"):
         found = [recipes[f"speakers-{task}-aae-speakers-{count}"] for count in (0, 300)]
         assert [len(recipe.tasks) for recipe in found] == [1, 1]
         assert all(recipe.tasks[0].identity == (task == "identity") for recipe in found)
         assert {recipe.monitor for recipe in found} == {f"val_{found[0].tasks[0].name}_accuracy"}
-        assert [len(recipe.protocols) for recipe in found] == [protocols] * 2
+        assert [len(recipe.protocols) for recipe in found] == [2, 2]
+        check_splits(found[0].for_corpus(corpus), corpus)  # the validation side can select the epoch
         assert [(s.corpus, s.speakers, s.teaches) for s in found[1].streams[1:]] == [("librispeech", 300, True)]
         assert 2 * found[0].batch_size == found[1].batch_size == 32
 

@@ -75,7 +75,9 @@ def phases(strategy) -> dict[str, np.ndarray]:
     step = tf.function(lambda: strategy.run(model.train_step, (given,)) if strategy else model.train_step(given))
     step()
     logs = {
-        f"log/{metric.name}": np.asarray(metric.result()) for metric in model.metrics if metric.name.endswith("loss")
+        f"log/{metric.name}": np.asarray(metric.result())
+        for metric in model.metrics
+        if metric.name.endswith(("loss", "error"))
     }
     return logs | {v.path: np.asarray(v) for v in model.weights if "seed" not in v.path}
 

@@ -16,9 +16,9 @@ class ThreePhases(keras.Model):
 
     The weights alpha and `adversary` are factors on the learning rates of their phases (see `build`); 0 turns a phase's loss off.
 
-    Logged beside the outputs' losses: loss (2 log 2 at chance) and accuracy of the discriminator (a constant 0.5 or 1.0 is a
-    failure), the encoder's loss against it, mean and standard deviation of the code (0 and 1 for its prior), its distance from the
-    prior (`prior_distance`), and the share of its active units.
+    Logged beside the outputs' losses: the error of the mean frame (`MeanFrameError`), loss (2 log 2 at chance) and accuracy of the
+    discriminator (a constant 0.5 or 1.0 is a failure), the encoder's loss against it, mean and standard deviation of the code (0
+    and 1 for its prior), its distance from the prior (`prior_distance`), and the share of its active units.
     """
 
     scales_losses = True
@@ -39,6 +39,7 @@ class ThreePhases(keras.Model):
         names = ["code_mean", "code_deviation", "code_mmd", "code_active"]
         names += ["discriminator_loss", "discriminator_right", "generator_loss"] if critic is not None else []
         self.logged = [keras.metrics.Mean(name=name) for name in names]
+        self.mean_frame = MeanFrameError(decoder.output.shape[-1], name="mean_frame_error")
 
     def train_step(self, batch):
         x, y, w = batch
@@ -51,6 +52,7 @@ class ThreePhases(keras.Model):
         logs["code_active"] = ops.mean(ops.cast(ops.var(z, axis=0) > ACTIVE, "float32"))
         for metric in self.logged:
             metric.update_state(logs[metric.name])
+        self.mean_frame.update_state(y[self.image], w[self.image])
         return self.compute_metrics(x, y, found, w)
 
     def _reconstruct(self, x, y, w):
@@ -107,6 +109,36 @@ class ThreePhases(keras.Model):
 
     def _apply(self, optimizer, tape, loss, variables) -> None:
         optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+
+
+class MeanFrameError(keras.metrics.Metric):
+    """Mean squared error of the best constant frame, the mean of an epoch's valid frames; a decoder that ignores its code has it.
+
+    It is 1 for standardised frames, but the statistics that standardise count each frame of all streams once, and batches contain
+    the streams in other shares.
+
+    Args:
+        bins: number of values of a frame.
+        name: name of the log.
+    """
+
+    def __init__(self, bins: int, name: str):
+        super().__init__(name=name)
+        self.frames = self.add_weight(shape=(), initializer="zeros", name="frames")
+        self.sums = self.add_weight(shape=(bins,), initializer="zeros", name="sums")
+        self.squares = self.add_weight(shape=(bins,), initializer="zeros", name="squares")
+
+    def update_state(self, x, valid):
+        """Add a batch of frames, (batch, frames, bins), of which those with valid = 1, (batch, frames), count."""
+        valid = ops.cast(valid, "float32")
+        x = ops.cast(x, "float32") * valid[..., None]
+        self.frames.assign_add(ops.sum(valid))
+        self.sums.assign_add(ops.sum(x, axis=(0, 1)))
+        self.squares.assign_add(ops.sum(ops.square(x), axis=(0, 1)))
+
+    def result(self):
+        mean, square = (ops.divide_no_nan(total, self.frames) for total in (self.sums, self.squares))
+        return ops.mean(square - ops.square(mean))
 
 
 def _crossentropy(truth, logits):
