@@ -83,7 +83,7 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise disk_error(error, folder, {error.errno: error.strerror, **REFUSED}) from error
+        raise disk_error(error, folder, {error.errno: str(error.strerror).lower(), **REFUSED}) from error
 
 
 def refusal(folder: Path) -> str:
