@@ -12,6 +12,7 @@ import json
 import os
 import re
 import shutil
+import tempfile
 import time
 import uuid
 import warnings
@@ -48,9 +49,19 @@ def user_path(path: str | os.PathLike) -> Path:
 
 
 def user_cache() -> Path:
-    """Return the cache folder: KERAS_SER_CACHE, or else keras_ser in XDG_CACHE_HOME or ~/.cache."""
+    """Return the cache folder: KERAS_SER_CACHE, or else keras_ser in XDG_CACHE_HOME or ~/.cache.
+
+    Raises:
+        UserError: the user has no home folder, and neither variable is set.
+    """
     own, shared = os.environ.get("KERAS_SER_CACHE"), os.environ.get("XDG_CACHE_HOME")
-    return user_path(own) if own else (Path(shared) if shared else Path.home() / ".cache") / "keras_ser"
+    try:
+        return user_path(own) if own else (Path(shared) if shared else Path.home() / ".cache") / "keras_ser"
+    except RuntimeError as error:
+        raise UserError(
+            "expected a home folder, in which the cache lies. Received: none. Set the environment variable KERAS_SER_CACHE to a "
+            "folder for it."
+        ) from error
 
 
 def waveform_cache(out: Path | str, asked: str | None = None) -> Path:
@@ -61,6 +72,28 @@ def waveform_cache(out: Path | str, asked: str | None = None) -> Path:
     if asked:
         return user_path(asked)
     return Path(out) / "cache" if (Path(out) / "cache").is_dir() else user_cache() / "waveforms"
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder and its parents where they are missing.
+
+    Raises:
+        DiskError: it cannot be created.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise disk_error(error, folder, {error.errno: str(error.strerror).lower(), **REFUSED}) from error
+
+
+def refusal(folder: Path) -> str:
+    """Return why no file can be written to a folder, which is created if it is missing; "" if one can."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
 
 
 def visible_files(folder: Path) -> list[Path]:
@@ -123,8 +156,13 @@ def disk_error(error: BaseException, path: Path | None, more: dict[int, str] | N
         return None
     what = f"{path.parent}: cannot write {path.name}, {reason}" if path else f"cannot write, {reason} ({error})"
     way_out = "Free some space" if number in FULL else "Make the folder writable"
+    other = "name another folder"
+    with contextlib.suppress(UserError):
+        if path and path.is_relative_to(user_cache()):
+            also = "; in training also --cache" if path.is_relative_to(user_cache() / "waveforms") else ""
+            other += f" (environment variable KERAS_SER_CACHE{also})"
     return DiskError(
-        f"{what}. All files written before are whole and are kept. {way_out}, or name another folder, and run the command again."
+        f"{what}. All files written before are whole and are kept. {way_out}, or {other}, and run the command again."
     )
 
 
@@ -157,7 +195,7 @@ def lock(path: Path, wait: bool | float = True) -> Iterator[bool]:
     """
     from filelock import FileLock, Timeout
 
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     file = FileLock(path.with_name(f".{path.name}.lock"))
     try:
         file.acquire(timeout=-1 if wait is True else float(wait))

@@ -81,7 +81,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
     Args:
         model: name or import path of a model (`keras_ser.models`). "aspmtl" is a single-task convolutional network, "svm" a
             support vector machine on statistics of spectral features, which takes seconds to fit.
-        sampling_rate: sampling rate of waveforms in Hz. Files use the rate in their header.
+        sampling_rate: sampling rate of waveforms in Hz. Files and mappings have their own.
         epochs: number of training epochs (networks only).
         batch_size: number of clips in a batch (networks only).
         settings: further settings in the form of `Recipe.change`, e.g. {"optimizer.learning_rate": 1e-3, "frontend.bins": 40}.
@@ -277,7 +277,7 @@ def _clips(X: Any) -> list[Any]:  # noqa: N803
 
 
 def _corpus(clips: Sequence[Any], codes: np.ndarray, rate: int, folder: Path) -> Corpus:
-    """Return the clips as a corpus; waveforms are written as 32-bit float files to `folder`."""
+    """Return the clips as a corpus; waveforms are written at their rate as 32-bit float files to `folder`."""
     import soundfile
 
     paths = []
@@ -285,10 +285,10 @@ def _corpus(clips: Sequence[Any], codes: np.ndarray, rate: int, folder: Path) ->
         if isinstance(item, str | os.PathLike):
             paths.append(user_path(item).absolute())
             continue
-        name = f"clip {number}"
-        samples, own = samples_of(item, rate, name)
+        samples, own = samples_of(item, rate, name := f"clip {number}")
         paths.append(folder / f"{number}.wav")
-        soundfile.write(paths[-1], from_array(samples, own, rate, name)[0], rate, "FLOAT")
+        own = whole_rate(own)
+        soundfile.write(paths[-1], from_array(samples, own, own, name)[0], own, "FLOAT")
     anchors = {path.anchor for path in paths}
     if len(anchors) > 1:
         raise UserError(f"the files must be on one drive. Received: {', '.join(sorted(anchors))}.")

@@ -1,7 +1,11 @@
-"""A disk that takes no more, and a process that is killed while it writes."""
+"""A disk that takes no more, folders that cannot be written, and a process that is killed while it writes."""
 
 import contextlib
+import errno
+import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +42,43 @@ def killed_after(writes: int) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(Killed):
         patch.setattr(files, "write_whole", write)
         yield
+
+
+CLOSED: list[Path] = []  # by `read_only`
+HOOKS: list = []
+CHANGES = (
+    "os.mkdir",
+    "os.rename",
+    "os.remove",
+    "os.rmdir",
+    "os.truncate",
+    "os.utime",
+    "os.chmod",
+    "os.link",
+    "os.symlink",
+)
+
+
+def _refuse(event: str, given: tuple) -> None:
+    if CLOSED and (event in CHANGES or (event == "open" and given[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT))):
+        paths = [
+            Path(os.path.abspath(os.fsdecode(path)))
+            for path in given[:2]
+            if isinstance(path, str | bytes | os.PathLike)
+        ]
+        for path in paths:
+            if any(path.is_relative_to(folder) for folder in CLOSED):
+                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+
+@contextlib.contextmanager
+def read_only(*folders: Path) -> Iterator[None]:
+    """In the body, Python changes nothing in these folders, also as root, whom permissions do not stop."""
+    if _refuse not in HOOKS:
+        HOOKS.append(_refuse)
+        sys.addaudithook(_refuse)  # for good
+    CLOSED.extend(folder.resolve() for folder in folders)
+    try:
+        yield
+    finally:
+        CLOSED.clear()

@@ -14,6 +14,7 @@ import pytest
 from matplotlib.figure import Figure
 
 import keras_ser
+from keras_ser.cli import main
 from keras_ser.errors import DiskError
 from keras_ser.files import (
     TEMPORARY,
@@ -21,12 +22,14 @@ from keras_ser.files import (
     lock,
     read_exact,
     remove_parts,
+    user_cache,
     write_figure,
     write_json,
     write_table,
     write_text,
     write_whole,
 )
+from tests import disk
 
 
 @pytest.mark.parametrize(
@@ -49,6 +52,40 @@ def test_a_disk_that_takes_no_more_is_one_line_with_folder_and_way_out(tmp_path,
         write_whole(tmp_path / "state.npz", full)
     assert "or name another folder, and run the command again" in str(caught.value) and "\n" not in str(caught.value)
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"state.npz": "old"}
+
+
+@pytest.mark.parametrize("home", ["made", "missing", "file"])
+def test_a_home_that_cannot_be_written_is_one_line_that_names_the_variable(home, tmp_path, monkeypatch, capsys):
+    for name in ("KERAS_SER_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / home))
+    (tmp_path / "file").touch()
+    (tmp_path / "made" / ".cache" / "keras_ser" / "waveforms").mkdir(parents=True)
+    in_cache = r"name another folder \(environment variable KERAS_SER_CACHE; in training also --cache\), and"
+    with disk.read_only(tmp_path / "made", tmp_path / "missing"):
+        assert main(["corpus", "check", "demo"]) == 2
+        with pytest.raises(DiskError, match=in_cache), lock(user_cache() / "waveforms" / "demo.tfrecord"):
+            pass
+    (said,) = capsys.readouterr().err.splitlines()
+    reason = "not a directory" if home == "file" else "permission denied"
+    assert f" {tmp_path / home / '.cache'}" in said and f", {reason}. All" in said
+    assert "or name another folder (environment variable KERAS_SER_CACHE), and" in said
+
+
+def test_a_user_without_a_home_is_told_the_variable(monkeypatch, capsys):
+    """As one that the system does not know, in a container."""
+
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("KERAS_SER_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", home)
+    assert main(["corpus", "check", "demo"]) == 2
+    said = "expected a home folder, in which the cache lies. Received: none. Set the environment variable KERAS_SER_CACHE to a"
+    assert said in capsys.readouterr().err
+    with pytest.raises(DiskError, match="or name another folder, and"):
+        raise disk_error(OSError(errno.ENOSPC, "full"), Path("a.txt"))
 
 
 def test_a_full_disk_that_is_found_when_the_file_is_put_in_place(tmp_path, monkeypatch):

@@ -132,6 +132,17 @@ def test_a_sampling_rate_that_no_audio_has_is_refused(rate):
         SpeechClassifier("svm", sampling_rate=rate).fit([np.ones(5), np.ones(6)], [0, 1])
 
 
+def test_mappings_are_resampled_once_from_their_own_rate(rng):
+    """In training as in prediction: a tone of 12 kHz tells the classes apart, and waveforms at `sampling_rate` have none."""
+    labels, t = np.arange(12) % 2, np.arange(24000) / 48000
+    clips = [
+        {"array": 0.05 * rng.normal(size=len(t)) + 0.2 * label * np.sin(2 * np.pi * 12000 * t), "sampling_rate": 48000}
+        for label in labels
+    ]
+    made = SpeechClassifier("svm", sampling_rate=8000, settings={"frontend.sample_rate": 32000, "frontend.fft": 1024})
+    assert made.fit(clips[:8], labels[:8]).predict(clips[8:]).tolist() == labels[8:].tolist()
+
+
 def test_groups_without_a_value_are_refused():
     with pytest.raises(UserError, match="`groups` must have a value for each clip. Received: none for clip 0"):
         SpeechClassifier("svm").fit([np.ones(5), np.ones(6)], [0, 1], [pd.NA, "anna"])

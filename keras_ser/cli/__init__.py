@@ -1,8 +1,8 @@
 """The command `keras-ser`: corpora, training, evaluation and serving from a shell.
 
 TensorFlow is imported only by the commands that need it, not by --help. Exit codes: 2 for a user's mistake, reported in one
-line on standard error; 1 if some runs, trials or files failed and the others are done; 130 for an interrupted command, which
-prints how to continue.
+line on standard error; 1 if some runs, trials or files failed and the others are done; 75 if another process is training the run
+of `train --job`; 130 for an interrupted command, which prints how to continue.
 """
 
 from collections.abc import Sequence

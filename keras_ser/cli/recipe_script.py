@@ -3,7 +3,6 @@
 import argparse
 import hashlib
 import importlib.util
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,11 @@ from typing import Any
 from keras_ser.cli.engines import check_engine, opened, share_cores
 from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.final import FINAL, as_before, train_on_all
+from keras_ser.cli.one_run import add_jobs, train_one
 from keras_ser.cli.parsing import Parser
 from keras_ser.cli.progress import Progress, show
 from keras_ser.cli.recipes import choose, choose_systems, recipes_for
-from keras_ser.cli.training import INTERRUPTED, add_training_arguments, folds_asked, prepared, read
+from keras_ser.cli.training import INTERRUPTED, add_training_arguments, folds_asked, prepared
 from keras_ser.errors import UserError
 from keras_ser.experiment.preparing import begun
 from keras_ser.machine import cores
@@ -69,18 +69,7 @@ def add(commands) -> None:
     train.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run or experiment")
     add_training_arguments(train)
     train.set_defaults(run=_train, interrupted=INTERRUPTED)
-    jobs = commands.add_parser(
-        "jobs",
-        help="list the runs of a recipe, for batch systems",
-        description="Print the state and the name of each run. To train a run, use `keras-ser train RECIPE --job NAME` with the "
-        "same options. Each run writes to its own folder, and finished runs are never repeated. When all runs are finished, "
-        "`keras-ser train` without --job writes the report.",
-    )
-    jobs.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run or experiment")
-    add_training_arguments(jobs, jobs=False)
-    states = ["open", "finished", "failed"]
-    jobs.add_argument("--state", choices=states, help="list only the names of runs in this state")
-    jobs.set_defaults(run=_jobs)
+    add_jobs(commands)
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -196,7 +185,7 @@ def run(
             into = None if folder.resolve().parent == out.resolve() else out / f"{folder.name}-{FINAL}"
             return train_on_all(recipe, data, folder, into, given, progress)
         if alone is not None:  # "" comes from an unset variable of a batch system
-            return _one_job(alone, chosen, data, folders, folds, several, given, progress)
+            return train_one(alone, chosen, data, folders, folds, several, given, progress)
         named = [(name, job) for name, recipe in chosen.items() for job in jobs(recipe, data, folds)]
         every = [(folders[name], job) for name, job in named]
         left = sum(not finished(*run) for run in every)
@@ -226,61 +215,6 @@ def run(
         print(end="\n" if number else "")
         show(made, path)
     return 1 if progress.failures else 0
-
-
-def _one_job(asked: str, recipes, data, folders, folds, several: bool, given: Mapping[str, Any], progress) -> int:
-    """Train the run given by --job."""
-    from keras_ser.experiment.planning import job_names
-    from keras_ser.experiment.runner import train_experiment
-
-    every = {
-        job_id(name, job, several): (name, job)
-        for name, r in recipes.items()
-        for job in job_names(r, data.corpus, folds)
-    }
-    asked = list(every)[int(asked)] if asked.isdecimal() and int(asked) < len(every) else asked
-    if several and asked not in every:  # `keras-ser jobs` lists the runs of one system, without its name
-        alike = [each for each, (_, job) in every.items() if job == asked]
-        asked = alike[0] if len(alike) == 1 else asked
-    if asked not in every:
-        examples = ", ".join([*list(every)[:3], *([".."] if len(every) > 3 else [])])
-        raise UserError(
-            f"--job takes a name listed by `keras-ser jobs`, or its number, 0 to {len(every) - 1}: {examples}. "
-            f"Received: {asked!r}."
-        )
-    name, job = every[asked]
-    train_experiment(recipes[name], data, folders[name], only=(job,), on_failure=progress.failure, **given)
-    if not progress.failures:
-        print(folders[name] / job)
-    return 1 if progress.failures else 0
-
-
-def job_id(system: str, job: str, several: bool) -> str:
-    """Return the name of a run in `keras-ser jobs`: its folder, prefixed by the system's name if there are several."""
-    return f"{system}/{job}" if several else job
-
-
-def _jobs(options: argparse.Namespace) -> int:
-    recipes, demo = recipes_for(options)
-    recipe = begun(choose(recipes, options, demo), options.init_from)
-    chosen, corpus, *_ = read({recipe.name: recipe}, options)
-
-    from keras_ser.experiment import experiment_folder
-    from keras_ser.experiment.failures import failure
-    from keras_ser.experiment.planning import job_names
-    from keras_ser.training.run import check_whole, model_file
-
-    (recipe,) = chosen.values()
-    folder = experiment_folder(recipe, options.out)
-    if len(recipes) > 1 and not options.quiet:
-        print(f"runs of {recipe.name}; --variant lists those of another: {', '.join(recipes)}", file=sys.stderr)
-    for job in job_names(recipe, corpus, folds_asked(options)):
-        state = "finished" if model_file(folder / job) else "failed" if failure(folder / job) else "open"
-        if state == "finished":
-            check_whole(folder / job)
-        if state in (options.state or state):
-            print(job if options.state else f"{state:9} {job}")
-    return 0
 
 
 def _usual_processes(recipes: Iterable[Any]) -> int:

@@ -73,7 +73,8 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
         training.add_argument(
             "--job",
             metavar="ID",
-            help="train only this run, without a report: a name that `keras-ser jobs` lists, or its number, counted from 0",
+            help="train only this run, without a report: a name that `keras-ser jobs` lists, or its number, counted from 0 "
+            "(exit code 75: another process is training it)",
         )
 
     output = parser.add_argument_group(

@@ -1,6 +1,7 @@
 """The command `verify`: verify speakers by the embeddings of trained runs."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from keras_ser.cli.arguments import add_table_arguments, home, positive, table_options
@@ -45,7 +46,7 @@ def add(commands) -> None:
 
 def _verify(options: argparse.Namespace) -> int:
     from keras_ser.corpora import CORPORA, read_corpus
-    from keras_ser.experiment.rescoring import cache_folder, runs_of
+    from keras_ser.experiment.rescoring import decode_in_cache, runs_of
     from keras_ser.experiment.verification import check_verifiable, run_enrolled
     from keras_ser.pipelines.records import cache
 
@@ -69,8 +70,8 @@ def _verify(options: argparse.Namespace) -> int:
     check_verifiable((run.recipe for run in runs), corpora)
     where = Path(options.out) if options.out else folder
     rate = runs[0].recipe.frontend.sample_rate
-    decoded = [(c, cache(c, cache_folder(folder), sample_rate=rate, bad=options.bad)) for c in corpora]
+    read = [(c, decode_in_cache(folder, partial(cache, c, sample_rate=rate, bad=options.bad))) for c in corpora]
     named = {runs[0].recipe.name: runs}
-    made = run_enrolled(named, decoded, where, utterances=options.enrol, on_step=step_printer())
+    made = run_enrolled(named, read, where, utterances=options.enrol, on_step=step_printer())
     show(made, where / "verification.md")
     return 0

@@ -13,7 +13,7 @@ from keras_ser.corpora.spelling import comparable, quoted, shown
 from keras_ser.errors import UserError
 from keras_ser.evaluation.learning import learning_of
 from keras_ser.experiment.planning import tested
-from keras_ser.experiment.rescoring import cache_folder, data_of, runs_of
+from keras_ser.experiment.rescoring import data_of, decode_in_cache, runs_of
 from keras_ser.models import deterministic_model
 from keras_ser.reports import Report, score_report
 from keras_ser.settings import Stream, of_stream
@@ -185,7 +185,7 @@ def evaluate_elsewhere(
             # a task derived from the main task's labels is derived from the merged labels
             derived = {a: dict(task.merge).get(b, b) for a, b in (merge or {}).items() if task.column == main.column}
             recipe = _recipe(recipe, {task.name: mapped(task, corpus, derived)})
-    data = Data.load(recipe, corpus, cache_folder(folder), bad=bad)
+    data = decode_in_cache(folder, lambda where: Data.load(recipe, corpus, where, bad=bad))
     found = seen(folder, runs, corpus, data.cache.hashes)
     notes = [found.note] if found.note else []
     ids = [u.id for u in data.readable]

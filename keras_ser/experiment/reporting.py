@@ -29,8 +29,8 @@ def paper_figures(recipe: Recipe) -> dict[tuple[str, str], float]:
     return {(task, metric): value for task, metric, value, _ in recipe.paper}
 
 
-def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
-    """Make the report over all finished runs of an experiment and write it to its folder.
+def summarise(recipe: Recipe, data: Data, folder: Path, out: Path | None = None) -> Report:
+    """Make the report over all finished runs of an experiment and write it to `out` (default: its folder).
 
     Raises:
         RunError: no run is finished (`AllFailedError` if a run failed), or its files are damaged.
@@ -102,7 +102,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path) -> Report:
         for name, runs in followed.items()
     ]
     made = replace(made, figures=(*made.figures, *drawn, *pictured))
-    made.save(folder)
+    made.save(out or folder)
     return made
 
 

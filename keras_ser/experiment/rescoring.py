@@ -1,18 +1,20 @@
 """Score a run or an experiment again."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import pandas as pd
 
 from keras_ser.corpora import read_corpus
+from keras_ser.errors import DiskError
 from keras_ser.evaluation.learning import run_learning
 from keras_ser.experiment.changes import changed_clips
 from keras_ser.experiment.failures import left_out
 from keras_ser.experiment.planning import by_validity, jobs, tested
 from keras_ser.experiment.reporting import notes, summarise
 from keras_ser.experiment.stored import EXPERIMENT, stored_facts, stored_recipe
-from keras_ser.files import lock, user_path, waveform_cache
+from keras_ser.files import lock, refusal, user_cache, user_path, waveform_cache
 from keras_ser.models import deterministic_model, is_baseline
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Report, score_report
@@ -20,6 +22,7 @@ from keras_ser.splits import check_split
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.run import OWNER, as_object, model_file, stored
 
+Decoded = TypeVar("Decoded")
 ALL_CLIPS = "trained on all clips of its corpus, which cannot be used to test it"
 
 
@@ -34,7 +37,7 @@ def evaluate(
     Args:
         folder: folder of a run or of an experiment.
         corpus_root: location of the corpus. Default: its location at training time.
-        out: where the report goes (default: `folder`).
+        out: where the report goes (default: `folder`, to which nothing is written otherwise).
 
     Returns:
         The report, and the folder that it was written to.
@@ -47,9 +50,10 @@ def evaluate(
     if owner != folder and Run.load(folder).split.final:
         raise RunError(f"{folder} was {ALL_CLIPS}. Give another corpus: --corpus NAME --corpus-root DIR.")
     data = data_of(folder, corpus_root)
+    where = Path(out) if out else folder
     if owner == folder:
-        with lock(folder / "report"):
-            made = summarise(stored_recipe(folder), data, folder)
+        with lock(where / "report"):
+            made = summarise(stored_recipe(folder), data, folder, where)
     else:
         run = Run.load(folder)
         check_split(run.split, data.corpus, data.cache.hashes)
@@ -68,8 +72,7 @@ def evaluate(
             made=[run.made] if run.made else [],
             axis="setting" if is_baseline(recipe) else "epoch",
         )
-    where = Path(out) if out else folder
-    made.save(where)
+        made.save(where)
     return made, where
 
 
@@ -88,6 +91,17 @@ def cache_folder(folder: Path) -> Path:
     owner, _ = _owner(folder)
     lay = stored_facts(owner).get("cache") if owner else None
     return Path(lay) if lay and Path(lay).is_dir() else waveform_cache(owner.parent if owner else folder)
+
+
+def decode_in_cache(folder: Path, read: Callable[[Path], Decoded]) -> Decoded:
+    """Return `read` of `cache_folder`, or of the user's cache if that folder lacks what is read and cannot be written."""
+    where = cache_folder(folder)
+    try:
+        return read(where)
+    except DiskError:
+        if not refusal(where):
+            raise
+        return read(user_cache() / "waveforms")
 
 
 def data_of(folder: Path, corpus_root: str | None = None, *, auxiliary: bool = False) -> Data:
@@ -112,7 +126,7 @@ def data_of(folder: Path, corpus_root: str | None = None, *, auxiliary: bool = F
     for name, by in (lay.get("auxiliary", {}) if auxiliary else {}).items():
         if Path(by["root"]).exists():
             further[name] = read_corpus(name, **by)
-    data = Data.load(recipe, corpus, cache_folder(folder), further, noises, bad="drop")
+    data = decode_in_cache(folder, lambda where: Data.load(recipe, corpus, where, further, noises, bad="drop"))
     about = lay if owner == folder else stored(folder / OWNER, as_object)
     # a run alone does not record its auxiliary corpora
     whole = not any(stream.corpus or (stream.noises and not owner) for stream in recipe.streams)

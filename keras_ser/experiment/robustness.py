@@ -48,7 +48,7 @@ def run_robustness(
         runs: runs of one recipe, each tested on its own test side.
         data: the recipe's corpora.
         noise_root: folder of noise files, of which the test section (the last fifth) is used.
-        out: folder of the report; each run's own scores are written to its folder as they are computed.
+        out: folder of the report; each run's own scores are written to its folder as they are computed, if it is writable.
         denoisers: runs of a model 1 whose mask is applied first; each run uses one that was not trained on its test speakers. A
             cascade has its own, and is scored with and without it.
         snrs: SNRs in dB, over all samples of a clip.

@@ -92,7 +92,7 @@ def train_experiment(
         on_taken: called with a job that another process is training (default: log a warning).
         again: whether to retry jobs that failed before; otherwise they are reported as failed.
         read_options: arguments of `read_corpus` besides the recipe's own options ("root", "metadata"), stored for `evaluate`.
-        **options: passed to `keras_ser.training.fit` (strategy, on_epoch).
+        **options: passed to `train_job` (wait) and on to `keras_ser.training.fit` (strategy, on_epoch).
 
     Raises:
         RunError: the folder holds an experiment of another recipe or another corpus, a run of another split, or a damaged file.

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import pandas as pd
 
+from keras_ser.checks import listed
 from keras_ser.errors import RunError, UserError
 from keras_ser.evaluation import read_predictions
-from keras_ser.files import lock, read_exact, write_json, write_table
+from keras_ser.files import lock, read_exact, refusal, write_json, write_table
 from keras_ser.recipe import Recipe
 from keras_ser.training.run import OWNER, Run, as_object, stored
 
@@ -24,6 +27,7 @@ WORDS = ("id", "group", "truth", "prediction", "a", "b", "speaker_a", "speaker_b
 ROWS = "rows in the table"
 PREDICTED_AGAIN = "Remove it and run the recipe again: the trained model predicts again"
 DAMAGE = (OSError, ValueError, KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+LOG = logging.getLogger(__name__)
 Value = TypeVar("Value")
 Step = Callable[[int, int, str], None]  # number, number of steps, description
 
@@ -107,23 +111,27 @@ def read_or_refuse(path: Path, read: Callable[[], Value], way_out: str) -> Value
         raise RunError(f"{path} is damaged: {reason.rstrip('.')}. {way_out}.") from error
 
 
-def kept(folder: Path, name: str, asked: Mapping[str, Any], score: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+def kept(
+    folder: Path, name: str, asked: Mapping[str, Any], score: Callable[[], pd.DataFrame], store: bool = True
+) -> pd.DataFrame:
     """Return the table NAME.csv of a run's folder if NAME.json matches the question `asked`; otherwise compute and store it.
 
-    The question, as JSON, contains everything that the table depends on.
+    The question, as JSON, contains everything that the table depends on. Without `store`, nothing is written to the folder.
 
     Raises:
         RunError: the stored table is damaged.
     """
     table, question = folder / f"{name}.csv", folder / f"{name}.json"
     asked = json.loads(json.dumps(asked))
-    with lock(table):
+    with lock(table) if store else contextlib.nullcontext():
         if question.exists() and table.exists():
             found = read_or_refuse(table, lambda: _answer(table, question, asked), f"Remove {table} to score it again")
             if found is not None:
                 return found
     # not locked: another process may ask another question meanwhile; the answer to the last one is kept
     made = score()
+    if not store:
+        return made
     with lock(table):
         question.unlink(missing_ok=True)  # which says whose figures they are
         write_table(table, made)
@@ -151,7 +159,7 @@ def kept_tables(
     steps: int = 1,
     on_step: Step | None = None,
 ) -> pd.DataFrame:
-    """Return the concatenated tables of several runs, each `kept` in its run's folder.
+    """Return the concatenated tables of several runs, each `kept` in its run's folder if that is writable.
 
     Args:
         name: see `kept`.
@@ -164,6 +172,9 @@ def kept_tables(
         The columns of `parts`, fold, seed, and then the tables' own.
     """
     parts, tables = list(parts), []
+    closed = {run.folder: why for run, *_ in parts if (why := refusal(run.folder))}
+    if closed:
+        LOG.warning("%s.csv is not kept in %s: %s.", name, listed(closed), next(iter(closed.values())))
     for place, (run, columns, asked, score) in enumerate(parts):
         number = iter(range(1 + place * steps, 1 + (place + 1) * steps))
         who = ", ".join([*map(str, columns.values()), f"fold {run.split.fold}", f"seed {run.seed}"])
@@ -172,7 +183,7 @@ def kept_tables(
             if on_step:
                 on_step(next(number), len(parts) * steps, f"{who}: {what}")
 
-        table = kept(run.folder, name, asked, lambda score=score, step=step: score(step))
+        table = kept(run.folder, name, asked, lambda score=score, step=step: score(step), run.folder not in closed)
         columns = {**columns, "fold": run.split.fold, "seed": run.seed}
         tables.append(table.assign(**columns)[[*columns, *(column for column in table if column not in columns)]])
     return pd.concat(tables, ignore_index=True)

@@ -163,7 +163,6 @@ def cache(
     path = folder / f"{name}-{fingerprint[:16]}.tfrecord"
     found = _open(path, fingerprint)
     if found is None or _curable(found, corpus, bad):
-        folder.mkdir(parents=True, exist_ok=True)
         with lock(path):  # another process may be writing it
             found = _open(path, fingerprint)
             if found is None or _curable(found, corpus, bad):

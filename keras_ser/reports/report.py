@@ -13,7 +13,7 @@ import pandas as pd
 from keras_ser.errors import UnknownKeyError
 from keras_ser.evaluation.scores import TaskScores
 from keras_ser.evaluation.tables import Table
-from keras_ser.files import write_figure, write_json, write_table, write_text
+from keras_ser.files import make_folder, write_figure, write_json, write_table, write_text
 from keras_ser.reports.html import to_html
 from keras_ser.reports.latex import to_latex
 from keras_ser.reports.render import markdown, strict_json, terminal
@@ -100,7 +100,7 @@ class Report:
         The folder is created if it does not exist.
         """
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if self.csv:
             write_table(folder / self.csv, self.predictions)
         write_json(folder / f"{self.name}.json", self.to_dict())

@@ -46,9 +46,9 @@ def predict_bulk(
 
     Args:
         model: A run or an export; see `Predictor.load`.
-        files: All files, in the same order for every shard.
+        files: All files; a shard may start after some have been added.
         out: Folder of results, shared by all shards.
-        shard: (number, shards), numbers from 1: the files number - 1, number - 1 + shards, ..
+        shard: (number, shards), numbers from 1; see `shard_of`.
         part: Files that share a Parquet file. A kill loses the rows of one part at most.
         verbose: Show a progress bar on a terminal.
         retry_failed: Also predict the files of this shard that failed before; their rows are removed first.
@@ -71,7 +71,7 @@ def predict_bulk(
     # join the cluster before creating the folder
     with rows or contextlib.nullcontext() as make:
         claim(out, about)
-        mine = files[number - 1 :: shards]
+        mine = [path for path in files if shard_of(path, shards) == number]
         names = [printable(path) for path in mine]
         with lock(out / FAILED):  # another shard may be forgetting its failures
             done = {table: read_column(out / table, "file") for table in (PREDICTIONS, FAILED)}
@@ -93,6 +93,11 @@ def predict_bulk(
                     name = f"shard-{number:05d}-of-{shards:05d}-{uuid4().hex[:12]}.parquet"
                     _write(out / table / name, pyarrow.Table.from_pylist(chosen))
     return counts[PREDICTIONS], counts[FAILED]
+
+
+def shard_of(file: str | os.PathLike, shards: int) -> int:
+    """Return the shard of a file, from 1: a hash of its path as it is in the tables, so that no other file changes it."""
+    return 1 + int.from_bytes(hashlib.sha256(printable(file).encode()).digest()[:8], "big") % shards
 
 
 def _blocks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:

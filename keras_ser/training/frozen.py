@@ -1,7 +1,6 @@
 """Frozen pretrained layers between front ends and network: their output for each clip is computed once, and kept on disk."""
 
 import logging
-import tempfile
 import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 
 from keras_ser.audio.waveforms import content_hash
 from keras_ser.errors import DiskError
+from keras_ser.files import refusal
 from keras_ser.models.paper import Frozen
 from keras_ser.recipe import Recipe
 from keras_ser.settings import mask_of
@@ -71,7 +71,8 @@ def table(part: Frozen, layer: Any, folder: Path | None) -> Callable[[np.ndarray
     import keras
 
     cache = part.cache(layer, folder) if folder else None
-    if cache and not _writable(cache.folder):
+    if cache and (why := refusal(cache.folder)):
+        LOG.warning("%s", NOT_KEPT.format(f"{cache.folder} can't be written ({why})"))
         cache = None
     x, mask = keras.Input((None,), name="x"), keras.Input((None,), dtype="bool", name="mask")
     compute = forward(keras.Model({"x": x, "mask": mask}, layer(x, mask=mask)))
@@ -98,14 +99,3 @@ def table(part: Frozen, layer: Any, folder: Path | None) -> Callable[[np.ndarray
         return found
 
     return read
-
-
-def _writable(folder: Path) -> bool:
-    """Return whether a folder, made if missing, can be written; warn if not."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            return True
-    except OSError as error:
-        LOG.warning("%s", NOT_KEPT.format(f"{folder} can't be written ({error.strerror})"))
-        return False

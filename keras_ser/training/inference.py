@@ -1,6 +1,8 @@
 """Inference of Keras models, and the features of baselines."""
 
+import errno
 import functools
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -8,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from keras_ser.errors import RunError
-from keras_ser.files import lock, write_whole
+from keras_ser.files import REFUSED, lock, refusal, write_whole
 from keras_ser.machine import check_backend
 from keras_ser.models.estimators import Estimators, load_pipelines
 from keras_ser.pipelines.sources import Source, waveforms
 from keras_ser.recipe import FrontendConfig, Recipe
 
+LOG = logging.getLogger(__name__)
 # (stage, epoch, epochs, logs, those of the main task first); a baseline counts settings instead of epochs, and clips while
 # features are computed
 OnEpoch = Callable[[str, int, int, Mapping[str, float]], None]
@@ -116,28 +119,63 @@ def features(recipe: Recipe, source: Source, describe: Callable, seed: int, on_e
 
 
 def _kept_functionals(source: Source, name: str, on_epoch: OnEpoch | None) -> np.ndarray:
-    """Return (clips, functionals), stored beside the waveform cache, because openSMILE is slow and folds share clips."""
+    """Return (clips, functionals), stored beside the waveform cache, because openSMILE is slow and folds share clips.
+
+    Where they cannot be written, those that are missing are computed and not kept.
+    """
     from keras_ser.audio.opensmile_functionals import FUNCTIONALS, functionals
 
     path = source.cache.path.with_suffix(f".{name}.npy")
     # one row per utterance; its first number is 1 if the others have been computed
     shape = len(source.cache) + len(source.cache.dropped), 1 + FUNCTIONALS[name]
-    with lock(path):
-        if not path.exists():
-            # write the zeros, so that a full disk fails here and not in writes through the memory map
-            write_whole(path, lambda part: np.save(part, np.zeros(shape, "float32")))
     try:
-        kept = np.load(path, mmap_mode="r+")
-    except (OSError, EOFError, ValueError) as error:
-        raise RunError(f"{path} is damaged: {error}. Remove it: its numbers will be computed again.") from error
-    if kept.shape != shape:
-        raise RunError(f"{path} holds {kept.shape} numbers instead of {shape}. Remove it: they will be computed again.")
+        kept = _mapped(path, shape, "c")  # changes stay in memory
+    except OSError:
+        kept = np.zeros(shape, "float32")
     missing = source.indices[kept[source.indices, 0] == 0]
+    if len(missing):
+        if why := refusal(path.parent):
+            _warn_not_kept(path, why)
+        else:
+            kept = _writable(path, shape, kept)
     clips = source.cache.dataset(missing).as_numpy_iterator() if len(missing) else ()
     for number, clip in enumerate(clips, start=1):
         kept[clip["index"], 1:] = functionals(clip["waveform"], source.cache.sample_rate, name)
         kept[clip["index"], 0] = 1  # set last, so that a kill cannot leave a partial row marked as done
         if on_epoch:
             on_epoch(name, number, len(missing), {})
-    kept.flush()
+    if isinstance(kept, np.memmap):
+        kept.flush()
     return np.array(kept[source.indices, 1:])
+
+
+def _writable(path: Path, shape: tuple[int, int], read: np.ndarray) -> np.ndarray:
+    """Return the file's numbers so that they can be written, made if missing; `read` if another user's file refuses it."""
+    if not path.exists():
+        with lock(path):
+            if not path.exists():
+                # write the zeros, so that a full disk fails here and not in writes through the memory map
+                write_whole(path, lambda part: np.save(part, np.zeros(shape, "float32")))
+    try:
+        return _mapped(path, shape, "r+")
+    except OSError as error:
+        _warn_not_kept(path, error.strerror)
+        return read
+
+
+def _mapped(path: Path, shape: tuple[int, int], mode: str) -> np.ndarray:
+    """Return the numbers of a file; raise RunError if it is damaged, OSError if it is missing or permission is."""
+    try:
+        kept = np.load(path, mmap_mode=mode)
+    except (OSError, EOFError, ValueError) as error:
+        if getattr(error, "errno", None) in (errno.ENOENT, *REFUSED):
+            raise
+        raise RunError(f"{path} is damaged: {error}. Remove it: its numbers will be computed again.") from error
+    if kept.shape != shape:
+        raise RunError(f"{path} holds {kept.shape} numbers instead of {shape}. Remove it: they will be computed again.")
+    return kept
+
+
+@functools.cache
+def _warn_not_kept(path: Path, why: str) -> None:
+    LOG.warning("%s can't be written (%s): openSMILE's numbers are not kept, and are computed by each run.", path, why)

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from keras_ser.cli import main, recipe_script
+from keras_ser.cli import main, one_run
 from keras_ser.errors import UserError
-from keras_ser.experiment import experiment_folder
+from keras_ser.experiment import experiment_folder, runner
 from keras_ser.files import lock
 from keras_ser.splits import Protocol
 from keras_ser.training import Data
@@ -71,6 +71,35 @@ def test_a_command_whose_runs_are_all_trained_by_others_ends_without_an_error(re
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("finished", "code"), [(False, one_run.TAKEN), (True, 0)])
+def test_a_run_that_another_process_holds_is_waited_for_and_not_reported_as_trained(
+    finished, code, recipe, tmp_path, monkeypatch, capsys
+):
+    """As a dead node's lock does; `finished`: the other process stores the predictions in the meantime."""
+    held, waited = experiment_folder(RECIPE, tmp_path) / NAMES[1], []
+
+    @contextlib.contextmanager
+    def taken(path, wait=True):
+        with lock(path, wait if path != held else 0.01) as mine:
+            if path == held:
+                waited.append(wait)
+                held.mkdir()
+                if finished:
+                    (held / "predictions.csv").touch()
+            yield mine and path != held
+
+    monkeypatch.setattr(runner, "lock", taken)
+    words = ["train", str(recipe), "--out", str(tmp_path), "--cache", str(tmp_path / "cache"), "--quiet", "--job", "1"]
+    assert main(words) == code and waited == [runner.LAST_BREATH]
+    out, err = capsys.readouterr()
+    assert out == (f"{held}\n" if finished else "")
+    assert (
+        (err == "")
+        if finished
+        else err.endswith(f"another process is training {NAMES[1]}, which is left to it (exit code 75).\n")
+    )
+
+
 @pytest.mark.parametrize("job", ["speakers/fold-07-seed-0", "", "4", "²"])
 def test_no_run_is_trained_for_a_name_that_there_is_not_or_a_number_too_large(recipe, tmp_path, capsys, job):
     assert main(["train", str(recipe), "--out", str(tmp_path), "--job", job]) == 2
@@ -82,7 +111,6 @@ def test_no_run_is_trained_for_a_name_that_there_is_not_or_a_number_too_large(re
 def test_a_name_without_its_system_is_taken_if_it_is_unique(tmp_path, monkeypatch):
     """As `keras-ser jobs` lists it."""
     import keras_ser.experiment.planning as planning
-    import keras_ser.experiment.runner as runner
 
     trained, progress = [], SimpleNamespace(failure=None, failures=[])
     monkeypatch.setattr(planning, "job_names", lambda recipe, corpus, folds: recipe)
@@ -90,7 +118,7 @@ def test_a_name_without_its_system_is_taken_if_it_is_unique(tmp_path, monkeypatc
     recipes, folders = {"a": ["p/0", "p/1"], "b": ["p/1", "p/2"]}, {"a": tmp_path / "a", "b": tmp_path / "b"}
 
     def train(job, of=recipes):
-        recipe_script._one_job(job, of, SimpleNamespace(corpus=None), folders, None, True, {}, progress)
+        one_run.train_one(job, of, SimpleNamespace(corpus=None), folders, None, True, {}, progress)
 
     for job in ("p/0", "p/2", "b/p/1"):
         train(job)

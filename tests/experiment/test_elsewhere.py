@@ -136,7 +136,7 @@ def test_what_the_runs_have_heard_is_known_without_their_corpus(tmp_path, monkey
 
 def test_folds_of_a_deterministic_model_are_models_not_a_network(tmp_path, monkeypatch):
     about = {"best_epoch": 1, "epochs": [{"C": 1.0}], "training": {"emotion_uar": 0.55}}
-    recipe, place = tiny.SINGLE.replace(name="own-svm", model="svm", config=svm.Config(), streams=(tiny.CLEAN,)), []
+    recipe = tiny.SINGLE.replace(name="own-svm", model="svm", config=svm.Config(), streams=(tiny.CLEAN,))
     runs = [Run(tmp_path, recipe, Split("p", fold, ("x",), (), ("y",)), 0, about) for fold in range(5)]
     people = [
         Utterance(f"u{i}", f"u{i}.wav", speaker=f"s{i % 8}", labels={"emotion": tiny.EMOTION.labels[i % 2]})
@@ -156,9 +156,8 @@ def test_folds_of_a_deterministic_model_are_models_not_a_network(tmp_path, monke
         )
 
     data = SimpleNamespace(readable=corpus, cache=SimpleNamespace(hashes={}))
-    for name, given in {"runs_of": runs, "cache_folder": place, "seen": Seen()}.items():
+    for name, given in {"runs_of": runs, "decode_in_cache": data, "seen": Seen()}.items():
         monkeypatch.setattr(f"keras_ser.experiment.elsewhere.{name}", lambda *asked, given=given: given)
-    monkeypatch.setattr("keras_ser.experiment.elsewhere.Data.load", lambda *asked, **more: data)
     monkeypatch.setattr("keras_ser.experiment.elsewhere.tested", tested)
     made, _ = evaluate_elsewhere(tmp_path, corpus, out=tmp_path / "out")
     text = made.to_markdown()

@@ -2,6 +2,7 @@
 
 import json
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -66,6 +67,28 @@ def test_a_killed_writer_leaves_no_answer_to_the_wrong_question(tmp_path):
         ask(tmp_path, 10.0)
     assert (tmp_path / "in-noise.csv").exists() and not (tmp_path / "in-noise.json").exists()
     assert set(ask(tmp_path, 5.0)["snr"]) == {5.0}
+
+
+def test_runs_in_folders_that_cannot_be_written_are_scored_and_their_tables_not_kept(tmp_path, caplog):
+    """And where a table is kept, it is read."""
+    runs = [
+        SimpleNamespace(folder=tmp_path / name, split=SimpleNamespace(fold=k), seed=0) for k, name in enumerate("abc")
+    ]
+    for run in runs:
+        run.folder.mkdir()
+    ask(runs[2].folder, 5.0)
+    parts = [(run, {}, {"snrs": [5.0]}, lambda step: table(5.0)) for run in runs[:2]]
+    parts.append((runs[2], {}, {"snrs": [5.0]}, lambda step: pytest.fail("scored again")))
+    with disk.read_only(tmp_path):
+        found = stored.kept_tables("in-noise", parts)
+    assert found["fold"].value_counts().to_dict() == {0: 50, 1: 50, 2: 50}
+    assert not any(path for run in runs[:2] for path in run.folder.iterdir())
+    (said,) = caplog.messages
+    assert (
+        said.startswith("in-noise.csv is not kept in ")
+        and said.endswith("Permission denied.")
+        and str(runs[0].folder) in said
+    )
 
 
 @pytest.mark.parametrize("name", ["in-noise.csv", "in-noise.json"])

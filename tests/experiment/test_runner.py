@@ -20,9 +20,10 @@ from keras_ser.experiment import failures, run_experiment, runner
 from keras_ser.experiment.changes import changed_clips
 from keras_ser.experiment.planning import jobs
 from keras_ser.experiment.reporting import summarise
-from keras_ser.experiment.rescoring import cache_folder, data_of, evaluate
+from keras_ser.experiment.rescoring import cache_folder, data_of, decode_in_cache, evaluate
 from keras_ser.models import svm
 from keras_ser.pipelines.augmentation import Windows
+from keras_ser.pipelines.records import cache
 from keras_ser.pipelines.windows import cut_windows
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
 from keras_ser.splits import LeakageError, Protocol
@@ -93,6 +94,25 @@ def test_evaluate_reads_what_training_has_decoded(data, folder, tmp_path):
     about = json.loads((moved / "experiment.json").read_text())
     (moved / "experiment.json").write_text(json.dumps(about | {"cache": str(tmp_path / "gone")}))
     assert cache_folder(moved) == files.waveform_cache(tmp_path)
+
+
+def test_what_cannot_be_written_is_evaluated_into_another_folder(data, folder, tmp_path, monkeypatch):
+    """As a colleague's; and clips that its cache lacks are decoded into one's own."""
+    monkeypatch.setenv("KERAS_SER_CACHE", str(tmp_path / "own"))
+    monkeypatch.setattr(Recipe, "read", lambda recipe, *_, **__: (recipe, data.corpus))
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    for number, path in enumerate((folder, folder / "speakers" / "fold-01-seed-0")):
+        with disk.read_only(folder, data.cache.path.parent):
+            made, where = evaluate(path, out=tmp_path / str(number))
+            with pytest.raises(DiskError, match="cannot write .*, permission denied.*name another folder"):
+                evaluate(path)
+        assert where == tmp_path / str(number) and (where / "report.md").exists() and len(made.predictions)
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+    assert not (tmp_path / "own").exists()
+    fewer = dataclasses.replace(data.corpus, utterances=data.corpus.utterances[:3])
+    with disk.read_only(folder, data.cache.path.parent):
+        found = decode_in_cache(folder, lambda where: cache(fewer, where))
+    assert found.path.parent == tmp_path / "own" / "waveforms"
 
 
 def test_an_experiment_can_go_on_with_more(data, folder, tmp_path, monkeypatch):

@@ -68,6 +68,18 @@ def test_shards_together_are_every_file_once(files, tmp_path, shards):
     assert failed["file"] == str(files / "07.wav") and "07.wav" in failed["reason"]
 
 
+def test_a_file_that_arrives_between_two_shards_moves_no_other(files, tmp_path):
+    """It comes first of all, and is of the shard that starts last."""
+    command = ["predict", "M", str(files), "--out", str(tmp_path / "out"), "--shards"]
+    codes = [main([*command, "1/2"])]
+    new = next(path for k in range(99) if bulk.shard_of(path := files / f"000-{k}.wav", 2) == 2)
+    new.write_bytes((files / "03.wav").read_bytes())
+    codes.append(main([*command, "2/2"]))
+    assert sorted(codes) == [0, 1]
+    assert predicted(tmp_path / "out")["file"].tolist() == expected(files)["file"].tolist()
+    assert len({bulk.shard_of(f"{k}.wav", 8) for k in range(99)}) == 8
+
+
 def test_what_a_kill_left_is_not_predicted_again(files, tmp_path, calls):
     every = sorted(files.glob("*.wav"))
 
@@ -82,7 +94,9 @@ def test_what_a_kill_left_is_not_predicted_again(files, tmp_path, calls):
         bulk.predict_bulk("M", every, tmp_path / "out", part=3, rows=contextlib.nullcontext(killed))
     assert len(predicted(tmp_path / "out")) == 7, "an interrupt also leaves the rows of the part under way"
     del calls[:]
-    assert bulk.predict_bulk("M", every, tmp_path / "out", shard=(2, 2)) == (4, 1), "other shards than before"
+    shard = bulk.shard_of(files / "07.wav", 2)
+    good = sum(bulk.shard_of(path, 2) == shard for path in every) - 1
+    assert bulk.predict_bulk("M", every, tmp_path / "out", shard=(shard, 2)) == (good, 1), "other shards than before"
     assert bulk.predict_bulk("M", every, tmp_path / "out") == (10, 1)
     assert sum(clips for clips, _ in calls) == 3
     pd.testing.assert_series_equal(predicted(tmp_path / "out")["file"], expected(files)["file"])
@@ -240,8 +254,13 @@ def test_failed_files_are_read_again_if_asked(files, tmp_path, capsys):
     for name in ("02", "07"):
         (files / f"{name}.wav").write_bytes((files / "03.wav").read_bytes())
     assert main(command) == 1
-    # of two shards the second has 07, and leaves the failures of the first as they are
-    assert main([*command, "--shards", "2/2", "--retry-failed"]) == 0
+    # the shard of 07 leaves the failures of others as they are
+    shard, shards = next(
+        (mine, n)
+        for n in range(2, 99)
+        if (mine := bulk.shard_of(files / "07.wav", n)) != bulk.shard_of(files / "02.wav", n)
+    )
+    assert main([*command, "--shards", f"{shard}/{shards}", "--retry-failed"]) == 0
     assert pd.read_parquet(tmp_path / "out" / "failed")["file"].tolist() == [str(files / "02.wav")]
     assert main([*command, "--retry-failed"]) == 0
     assert list((tmp_path / "out" / "failed").glob("*.parquet")) == []

@@ -11,10 +11,13 @@ from sklearn.svm import SVC
 from keras_ser.corpora import demo
 from keras_ser.features import Frontend
 from keras_ser.models import random_forest, svm
+from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling
 from keras_ser.serving import ExportError, Predictor, export
 from keras_ser.splits import Protocol
 from keras_ser.training import Data, Run, RunError, fit, predict
+from keras_ser.training.inference import features
+from tests import disk
 from tests.training import tiny
 
 FRONTEND = FrontendConfig(features=("energy", "zero_crossing_rate"), endpoint=False, statistics=True)
@@ -206,6 +209,35 @@ def test_functionals_are_computed_once(corpus, split, tmp_path, monkeypatch):
     np.testing.assert_allclose(
         found, table.loc[tested.id, [f"emotion/{x}" for x in tiny.EMOTION.labels]].astype(float), atol=1e-4
     )
+
+
+def test_functionals_are_read_and_computed_where_they_cannot_be_written(corpus, tmp_path, monkeypatch, caplog):
+    """In a folder, or a file, of another user."""
+    from keras_ser.audio import opensmile_functionals as module
+
+    calls = []
+    monkeypatch.setattr(module, "functionals", lambda x, *_: calls.append(len(x)) or np.full(88, x.std(), "float32"))
+    recipe = SVM.replace(config=svm.Config(functionals="eGeMAPSv02"), tasks=(tiny.EMOTION,))
+    cache = Data.load(recipe, corpus, tmp_path / "cache").cache
+    file = cache.path.with_suffix(".eGeMAPSv02.npy")
+
+    def found(*clips):
+        del calls[:]
+        x, _ = features(recipe, Source("clips", 0, cache, np.array(clips), {}), None, 0)
+        return x[:, 0].tolist(), len(calls)
+
+    with disk.read_only(file.parent):
+        first = found(0, 1, 2)
+        assert found(0, 1, 2) == first and first[1] == 3 and not file.exists()
+    assert len(caplog.messages) == 1 and "Permission denied): openSMILE's numbers are not kept" in caplog.text
+    assert found(0, 1) == (first[0][:2], 2)
+    for closed in (file.parent, file):
+        stored = file.read_bytes()
+        with disk.read_only(closed):
+            assert found(0, 1) == (first[0][:2], 0)
+            assert found(0, 1, 2) == (first[0], 1)
+        assert file.read_bytes() == stored
+    assert len(caplog.messages) == 1
 
 
 @pytest.mark.parametrize("content", [b"", b"nothing", None], ids=["empty", "garbage", "other shape"])
