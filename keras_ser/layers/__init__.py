@@ -6,7 +6,7 @@ Conventions of this package:
 * A sequence is (batch, frames, units) or (batch, frames, bins); its `mask` is boolean (batch, frames), True where a
   frame is real, True...True False...False along the frames (padding on the right). It is passed by name as
   `mask`; Keras's implicit masks are not used. `mask=None` means that every frame is real.
-* `ExplicitMask` is the base class of layers that take such a mask; it makes no layer of its own.
+* `ExplicitMask` is the base class of layers that take such a mask.
 * Values where the mask is False have no effect (they may be NaN), and outputs there are 0: an example gives the same
   numbers alone, in a batch, and with more padding.
 * Softmax, statistics and losses are float32 whatever the dtype policy; everything else follows the policy.
