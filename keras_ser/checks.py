@@ -1,6 +1,7 @@
 """Checks shared by the package's values: names, ranges and choices. Each raises a one-line `UserError`. No TensorFlow."""
 
 import math
+import numbers
 import re
 from collections.abc import Collection, Iterable
 from typing import Any
@@ -86,8 +87,10 @@ def counted(number: int, noun: str) -> str:
 
 
 def _numbers(owner: Any, names: tuple[str, ...]):
-    """Yield (name, number) for each field, and for each number of a tuple."""
+    """Yield (name, number) for each field, and for each number of a tuple; refuse what is no number, booleans among it."""
     for name in names:
         value = getattr(owner, name)
         for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, bool) or not isinstance(number, numbers.Real):
+                raise UserError(f"`{name}` must be a number. Received: {name}={shown(number)}.")
             yield name, number

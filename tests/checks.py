@@ -2,8 +2,10 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import ops
 
+from keras_ser.errors import UserError
 from tests.tables import LayerRow
 
 BATCH, FRAMES = 3, 13
@@ -89,6 +91,49 @@ def config_round_trip(row: LayerRow):
         assert row.layer.from_config(mixed.get_config()).dtype_policy == mixed.dtype_policy
 
 
+def subclass_round_trip(row: LayerRow):
+    """Classes with an `__init__` that fixes arguments, adds one, or passes on everything make the same layer from its config."""
+
+    class Fixed(row.layer):
+        def __init__(self, **kwargs):
+            super().__init__(**row.args, **kwargs)
+
+    class More(row.layer):
+        def __init__(self, more, **kwargs):
+            super().__init__(**kwargs)
+            self._more = more
+
+        def get_config(self):
+            return {**super().get_config(), "more": self._more}
+
+    class All(row.layer):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+
+    first, rest = list(row.args.values())[:1], dict(list(row.args.items())[1:])
+    fixed, more, everything = Fixed(), More(5, **row.args), All(*first, name="some_name", **rest)
+    assert not set(row.args) & set(fixed.get_config())
+    assert {"more", *row.args} <= set(more.get_config())
+    assert everything.get_config() == row.make(name="some_name").get_config()
+    for layer in (fixed, more, everything):
+        again = type(layer).from_config(layer.get_config())
+        assert again.get_config() == layer.get_config()
+        assert {name: getattr(again, name) for name in row.args} == {name: getattr(layer, name) for name in row.args}
+        call(again, *example(row))
+
+
+def numpy_integers_are_integers(row: LayerRow):
+    """NumPy's integers are accepted as arguments, and are Python's in the config; booleans are refused."""
+    integers = [name for name, value in row.args.items() if type(value) is int]
+    layer = row.make(**{name: np.int64(row.args[name]) for name in integers})
+    call(layer, *example(row))
+    config = layer.get_config()
+    assert {type(config[name]) for name in integers} <= {int}
+    for name in set(integers) - {"seed"}:
+        with pytest.raises((UserError, ValueError), match=name):
+            row.make(**{name: True})
+
+
 def keras_round_trip(row: LayerRow, folder):
     model = functional(row)
     model.save(folder / "model.keras")
@@ -134,6 +179,15 @@ def mixed_precision_trains(row: LayerRow, policy: str):
         assert weight.dtype in ("float32", "uint32"), weight.path
     from_policy = keras.dtype_policies.get(policy).compute_dtype
     assert {o.dtype for o in outputs} <= {from_policy, "float32"}
+
+
+def policy_is_obeyed(row: LayerRow, policy: str):
+    """A layer whose policy has no float32 gives outputs of the dtypes that its spec says."""
+    layer = row.make(dtype=policy)
+    model = functional(row, layer)
+    assert [str(o.dtype) for o in flat(call(layer, *example(row)))] == [
+        o.dtype for o in keras.tree.flatten(model.output)
+    ]
 
 
 def _pooled(x):

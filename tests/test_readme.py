@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import pkgutil
 import re
 import runpy
 import subprocess
@@ -113,6 +114,12 @@ def test_links_between_pages_lead_to_files(page):
     links = re.findall(r"\]\(([^)#\s]+)", re.sub(r"```.*?```", "", pages()[page], flags=re.DOTALL))
     local = [link for link in links if "://" not in link and (folder / link).as_posix() not in made()]
     assert [link for link in local if not (folder / link).exists()] == []
+
+
+@pytest.mark.parametrize("page", sorted(pages()))
+def test_names_of_the_package_on_pages_can_be_imported(page):
+    for name in set(re.findall(r"`(keras_ser(?:\.[A-Za-z_]\w*)+)", pages()[page])):
+        pkgutil.resolve_name(name)
 
 
 def made() -> set[str]:

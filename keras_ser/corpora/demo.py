@@ -13,6 +13,7 @@ import re
 import shutil
 import zlib
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 
 from keras_ser.checks import listed
@@ -64,8 +65,9 @@ def read(
         DiskError: `root` is not writable.
     """
     for name, value, least in (("speakers", speakers, 1), ("sentences", sentences, 1), ("seed", seed, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
             raise CorpusError(f"demo: `{name}` must be a whole number of at least {least}. Received: {value!r}.")
+    speakers, sentences, seed = int(speakers), int(sentences), int(seed)  # NumPy's are not JSON
     strange = [emotion for emotion in emotions if emotion not in EMOTIONS]
     if strange or not emotions or isinstance(emotions, str) or len(set(emotions)) != len(emotions):
         raise CorpusError(f"demo: `emotions` must be some of {listed(EMOTIONS)}, each once. Received: {emotions!r}.")

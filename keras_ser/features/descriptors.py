@@ -1,6 +1,5 @@
 """Descriptors of a frame's energy and spectrum: one or two numbers each, or twelve pitch classes."""
 
-from functools import lru_cache
 from math import gcd
 from typing import Any
 
@@ -8,6 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_ser.errors import UserError
+from keras_ser.features.caching import cached_array
 from keras_ser.features.framing import float_tensor, frame_count, frame_sums, pad_to_window
 from keras_ser.features.spectrogram import root
 
@@ -92,7 +92,7 @@ def semitones(bins: int, sample_rate: int) -> np.ndarray:
     return np.round(12 * np.log2((np.arange(bins) + 1) * sample_rate / (2 * bins) / A0)).astype(int)
 
 
-@lru_cache(maxsize=16)
+@cached_array
 def chroma_matrix(bins: int, sample_rate: int, compatible: bool = False) -> np.ndarray:
     """Return the weight of each bin k of a power spectrum, at (k + 1) sample_rate / (2 bins) Hz, in each pitch class A, A#, .. G#.
 

@@ -5,6 +5,7 @@ than a window is zero-padded to exactly one frame.
 """
 
 from math import gcd
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -20,6 +21,18 @@ def float_tensor(x: Any) -> Any:
     return ops.cast(ops.convert_to_tensor(x), "float32")
 
 
+def check_clips(waveform: Any, length: Any = None) -> None:
+    """Raise UserError unless the waveform is (batch, samples) and `length`, if it is given, (batch,)."""
+    if len(shape := _shape(waveform)) != 2:
+        raise UserError(f"expected a waveform (batch, samples); a single clip x is x[None]. Received: shape {shape}.")
+    if length is not None and len(shape := _shape(length)) != 1:
+        raise UserError(f"expected `length` (batch,), one number of samples per clip. Received: shape {shape}.")
+
+
+def _shape(x: Any) -> tuple:
+    return tuple(x.shape if hasattr(x, "shape") else np.shape(x))
+
+
 def frame_count(length: Any, window: int, hop: int) -> Any:
     """Return the number of frames of a clip: 1 + (length - window) // hop, and 1 for a clip shorter than a window.
 
@@ -30,7 +43,7 @@ def frame_count(length: Any, window: int, hop: int) -> Any:
     Returns:
         The number of frames, of the same type as `length`.
     """
-    if isinstance(length, int | np.integer):
+    if isinstance(length, Integral):
         return max(1, 1 + (int(length) - window) // hop)
     if isinstance(length, np.ndarray):
         return np.maximum(1, 1 + (length - window) // hop)
@@ -40,6 +53,7 @@ def frame_count(length: Any, window: int, hop: int) -> Any:
 
 def valid_lengths(waveform: Any, length: Any = None) -> Any:
     """Return `length` clipped to [0, samples], or all samples if it is None: (batch,) int32."""
+    check_clips(waveform, length)
     batch, samples = ops.shape(waveform)[0], ops.shape(waveform)[1]
     if length is None:
         return ops.zeros((batch,), dtype="int32") + samples
@@ -56,6 +70,7 @@ def mask_samples(waveform: Any, length: Any) -> Any:
     Returns:
         (batch, samples) float32.
     """
+    check_clips(waveform, length)
     x = float_tensor(waveform)
     inside = ops.arange(ops.shape(x)[1], dtype="int32")[None, :] < ops.cast(length, "int32")[:, None]
     return ops.where(inside, x, 0.0)
@@ -75,6 +90,7 @@ def frame_mask(samples: Any, length: Any, window: int, hop: int) -> Any:
 
 def pad_to_window(x: Any, window: int) -> Any:
     """Zero-pad on the right: (batch, samples) -> (batch, max(samples, window))."""
+    check_clips(x)
     if isinstance(x.shape[1], int):
         missing = max(window - x.shape[1], 0)
         return ops.pad(x, ((0, 0), (0, missing))) if missing else x
@@ -123,7 +139,7 @@ def sums_of_changes(changes: Any, window: int, hop: int) -> Any:
 def check_counts(**values: int) -> None:
     """Raise UserError for the first value that is not a positive integer."""
     for name, value in values.items():
-        if not isinstance(value, int) or value < 1:
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
             raise UserError(f"`{name}` must be a positive integer. Received: {name}={value!r}.")
 
 

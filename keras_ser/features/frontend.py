@@ -9,6 +9,7 @@ from keras import ops
 from keras_ser.features.configured import FeatureLayer
 from keras_ser.features.endpoints import detect_endpoints
 from keras_ser.features.framing import (
+    check_clips,
     fixed_length,
     frame,
     frame_count,
@@ -291,6 +292,7 @@ class Frontend(FeatureLayer):
         return {**kept, "mask": mask}
 
     def compute_output_spec(self, waveform, length=None):
+        check_clips(waveform, length)
         batch, samples = waveform.shape
         frames = self.frames(samples or 0) if samples or self.samples else None
         frames = 1 if self.statistics else frames

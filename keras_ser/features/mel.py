@@ -1,7 +1,6 @@
 """Log-mel spectra with librosa's filters, MFCC and their deltas."""
 
 import warnings
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import scipy.signal
 from keras import ops
 
 from keras_ser.errors import UserError
+from keras_ser.features.caching import cached_array
 from keras_ser.features.framing import check_counts
 from keras_ser.features.masking import zero_padding
 
@@ -17,7 +17,7 @@ WIDTH = 9  # frames of the fit whose derivative is a delta, odd; librosa's defau
 BLOCK = 16  # mel filters that are multiplied at a time: as many as an AVX-512 vector holds
 
 
-@lru_cache(maxsize=16)
+@cached_array
 def mel_filters(
     sample_rate: int = 16000,
     fft: int = 512,
@@ -67,7 +67,7 @@ def mel_filters(
     return np.ascontiguousarray(filters.T)
 
 
-@lru_cache(maxsize=16)
+@cached_array
 def dct_matrix(bins: int, coefficients: int) -> np.ndarray:
     """Return the orthonormal DCT-II: sqrt(2 / bins) cos(pi k (n + 1/2) / bins), and sqrt(1 / bins) for k = 0.
 
@@ -128,6 +128,9 @@ def delta(features: Any, mask: Any, order: int = 1) -> Any:
 
     Returns:
         (batch, frames, bins) float32, 0 where the mask is False.
+
+    Raises:
+        UserError: another order.
     """
     half, x = WIDTH // 2, features
     last = ops.maximum(ops.sum(ops.cast(mask, "int32"), axis=1) - 1, 0)  # (batch,)
@@ -142,6 +145,8 @@ def fitted_derivative(x: Any, order: int = 1) -> Any:
 
     (batch, frames + WIDTH - 1, bins) -> (batch, frames, bins); `order` is that of the derivative, and the degree of the fit.
     """
+    if order not in (1, 2):
+        raise UserError(f"`order` must be 1 (delta) or 2 (delta-delta). Received: order={order}.")
     half, weights = WIDTH // 2, scipy.signal.savgol_coeffs(WIDTH, order, deriv=order, use="dot")
     frames = ops.shape(x)[1] - 2 * half
     # The weights are antisymmetric for degree 1 and symmetric for degree 2.

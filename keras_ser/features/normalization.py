@@ -29,17 +29,19 @@ class Statistics:
         self._mean = None
         self._squares = None
 
-    def update(self, x: Any, mask: Any) -> None:
+    def update(self, x: Any, mask: Any = None) -> None:
         """Add the valid frames of a batch.
 
         Args:
             x: (batch, frames, bins) float.
-            mask: (batch, frames) bool.
+            mask: (batch, frames) bool, or None: every frame is valid.
 
         Raises:
             UserError: a valid frame holds a value that is not finite.
         """
-        rows = np.asarray(ops.convert_to_numpy(x), np.float64)[np.asarray(ops.convert_to_numpy(mask), bool)]
+        x = np.asarray(ops.convert_to_numpy(x), np.float64)
+        mask = np.ones(x.shape[:2], bool) if mask is None else np.asarray(ops.convert_to_numpy(mask), bool)
+        rows = x[mask]  # (frames, bins)
         if not len(rows):
             return
         if not np.isfinite(rows).all():

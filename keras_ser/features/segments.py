@@ -3,6 +3,7 @@
 Segments are parts of a front end's frames, stretches are parts of the waveform before any front end.
 """
 
+from numbers import Integral
 from typing import Any
 
 import keras
@@ -15,7 +16,7 @@ from keras_ser.features.masking import zero_padding
 
 def segment_count(length: Any, frames: int) -> Any:
     """Return how many segments cover `length` frames (an int or a tensor): ceil(length / frames), at least 1."""
-    if isinstance(length, int):
+    if isinstance(length, Integral):
         return 1 + max(length - 1, 0) // frames
     return 1 + ops.maximum(length - 1, 0) // frames
 
@@ -93,7 +94,7 @@ class Segment(FeatureLayer):
     def __init__(self, frames: int, **kwargs):
         super().__init__(**kwargs)
         check_counts(frames=frames)
-        self.frames = frames
+        self.keep(locals())
 
     def call(self, features, mask):
         return segment(features, mask, self.frames)
@@ -129,7 +130,7 @@ def stretch_count(length: Any, samples: int) -> Any:
         samples: samples of a stretch.
     """
     count = (2 * length + samples) // (2 * samples)
-    if isinstance(length, int):
+    if isinstance(length, Integral):
         return max(1, count)
     return ops.maximum(count, 1)
 
@@ -168,7 +169,7 @@ class CutStretches(FeatureLayer):
     def __init__(self, samples: int, **kwargs):
         super().__init__(**kwargs)
         check_counts(samples=samples)
-        self.samples = samples
+        self.keep(locals())
 
     def call(self, waveform, length):
         return cut_stretches(waveform, length, self.samples)

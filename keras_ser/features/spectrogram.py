@@ -1,6 +1,5 @@
 """Short-time power spectra, as power or in decibels, and pre-emphasis."""
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -8,7 +7,8 @@ import scipy.signal
 from keras import ops
 
 from keras_ser.errors import UserError
-from keras_ser.features.framing import check_counts, float_tensor, frame, pad_to_window
+from keras_ser.features.caching import cached_array
+from keras_ser.features.framing import check_clips, check_counts, float_tensor, frame, pad_to_window
 
 FLOOR = 1e-10
 
@@ -27,7 +27,7 @@ def root(x: Any) -> Any:
     return ops.where(positive, ops.sqrt(ops.where(positive, x, 1.0)), 0.0)
 
 
-@lru_cache(maxsize=16)
+@cached_array
 def analysis_window(window: int, shape: str = "hamming") -> np.ndarray:
     """Return a periodic window, "hamming" or "hann": (window,) float32.
 
@@ -104,6 +104,7 @@ def preemphasis(waveform: Any, coefficient: float = 0.97) -> Any:
     Returns:
         (batch, samples) float32.
     """
+    check_clips(waveform)
     x = float_tensor(waveform)
     if not coefficient:
         return x

@@ -56,6 +56,7 @@ class CenterLoss(Configured):
             shape=(self.classes, input_shape[-1]),
             initializer="zeros",
             name="centers",
+            dtype="float32",
             autocast=False,
             aggregation="mean",  # over the replicas of a strategy, whose centres would drift apart otherwise
         )

@@ -38,7 +38,7 @@ class CoAttention(ExplicitMask):
         super().__init__(**kwargs)
         self.keep(locals())
         check_least(self, 1, "frames")
-        self.dense = keras.layers.Dense(frames, dtype=self.dtype_policy, name="scores")
+        self.dense = keras.layers.Dense(self.frames, dtype=self.dtype_policy, name="scores")
 
     def build(self, input_shape):
         sequence, *vectors = input_shape if isinstance(input_shape[0], list | tuple) else ((), ())

@@ -62,12 +62,12 @@ class ConvEncoder(ExplicitMask):
         check_share(self, "dropout")
         self.convolutions, self.normalizations, self.dropouts = [], [], []
         for i, (channels, kernel) in enumerate(zip(self.filters, self.kernels, strict=True)):
-            stepped = i == 0 and stride > 1
+            stepped = i == 0 and self.stride > 1
             self.convolutions.append(
                 keras.layers.Conv2D(
                     channels,
                     kernel,
-                    strides=(stride, 1) if stepped else 1,
+                    strides=(self.stride, 1) if stepped else 1,
                     padding="valid" if stepped else "same",
                     use_bias=False,
                     data_format="channels_last",
@@ -78,7 +78,7 @@ class ConvEncoder(ExplicitMask):
             )
             self.normalizations.append(MaskedBatchNormalization(dtype=self.dtype_policy, name=f"normalization_{i + 1}"))
             # Blocks with the same seed would drop the same channels.
-            block_seed = None if seed is None else seed + i
+            block_seed = None if self.seed is None else self.seed + i
             # SpatialDropout2D, with the class name that stored models contain.
             self.dropouts.append(
                 keras.layers.Dropout(
@@ -95,7 +95,9 @@ class ConvEncoder(ExplicitMask):
         if bins is None or channels is None:
             raise UserError(f"the numbers of bins and channels must be known. Received: input shape {input_shape}.")
         for i, convolution in enumerate(self.convolutions):
-            convolution.build((None, None, bins, channels))
+            # `call` pads the first convolution if it has a stride.
+            padding = self.kernels[0] - 1 if i == 0 and self.stride > 1 else 0
+            convolution.build((None, None, bins + padding, channels))
             channels = self.filters[i]
             self.normalizations[i].build((None, None, bins, channels))
             bins = -(-bins // self.pools[i][1])

@@ -36,7 +36,7 @@ class FeatureAttention(Configured):
         if len(input_shape) != 2:
             raise UserError(f"expected an input (batch, width). Received: {tuple(input_shape)}.")
         shape = (1,) if self.scalar else (input_shape[-1],)
-        self.scale = self.add_weight(shape=shape, initializer="ones", name="scale", autocast=False)  # u
+        self.scale = self.add_weight(shape, "ones", dtype="float32", autocast=False, name="scale")  # u
 
     def attention(self, y):
         """Return the weights a of features (batch, width): (batch, width) float32; each row sums to 1."""

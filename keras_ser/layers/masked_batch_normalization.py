@@ -42,10 +42,10 @@ class MaskedBatchNormalization(ExplicitMask):
         check_share(self, "momentum")
 
     def build(self, input_shape):
-        shape = (input_shape[-1],)
-        self.gamma = self.add_weight(shape=shape, initializer="ones", name="gamma", autocast=False)
-        self.beta = self.add_weight(shape=shape, initializer="zeros", name="beta", autocast=False)
-        moving = {"shape": shape, "trainable": False, "autocast": False, "aggregation": "mean"}
+        each = {"shape": (input_shape[-1],), "dtype": "float32", "autocast": False}
+        self.gamma = self.add_weight(initializer="ones", name="gamma", **each)
+        self.beta = self.add_weight(initializer="zeros", name="beta", **each)
+        moving = {**each, "trainable": False, "aggregation": "mean"}
         self.moving_mean = self.add_weight(initializer="zeros", name="moving_mean", **moving)
         self.moving_variance = self.add_weight(initializer="ones", name="moving_variance", **moving)
 

@@ -56,18 +56,18 @@ class StackedLSTM(ExplicitMask):
         check_least(self, 1, "units", "layers")
         check_share(self, "dropout")
         self.lstms, self.normalizations, self.dropouts = [], [], []
-        for i in range(1, layers + 1):
-            self.lstms.append(LSTM(units, return_sequences=True, dtype=self.dtype_policy, name=f"lstm_{i}"))
+        for i in range(1, self.layers + 1):
+            self.lstms.append(LSTM(self.units, return_sequences=True, dtype=self.dtype_policy, name=f"lstm_{i}"))
             self.normalizations.append(
                 keras.layers.LayerNormalization(epsilon=EPSILON, dtype=self.dtype_policy, name=f"normalization_{i}")
             )
-            if i < layers:
+            if i < self.layers:
                 # Layers with the same seed would drop the same units.
-                layer_seed = None if seed is None else seed + i
+                layer_seed = None if self.seed is None else self.seed + i
                 self.dropouts.append(
                     keras.layers.Dropout(dropout, seed=layer_seed, dtype=self.dtype_policy, name=f"dropout_{i}")
                 )
-        self.fusion = LayerWeighting(dtype=self.dtype_policy, name="weighting") if layers > 1 else None
+        self.fusion = LayerWeighting(dtype=self.dtype_policy, name="weighting") if self.layers > 1 else None
 
     def build(self, input_shape):
         shape, fused = tuple(input_shape), self.compute_output_shape(input_shape)

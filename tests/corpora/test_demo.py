@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
@@ -132,3 +133,10 @@ def test_default_root_is_the_user_cache(tmp_path, monkeypatch):
 def test_wrong_options(options, message, tmp_path):
     with pytest.raises(CorpusError, match=message):
         demo.read(tmp_path, **options)
+
+
+def test_numpy_integers_are_integers(tmp_path):
+    corpus = demo.read(tmp_path, speakers=np.int64(1), sentences=np.int32(1), seed=np.uint8(3), emotions=("anger",))
+    assert corpus.root == demo.read(tmp_path, speakers=1, sentences=1, seed=3, emotions=("anger",)).root
+    with pytest.raises(CorpusError, match="`speakers` must be a whole number"):
+        demo.read(tmp_path, speakers=True)

@@ -4,7 +4,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from keras_ser.features import FEATURES, Frontend, detect_endpoints, pack
+from keras_ser.errors import UserError
+from keras_ser.features import (
+    FEATURES,
+    Frontend,
+    Segment,
+    detect_endpoints,
+    pack,
+    power_spectrogram,
+    preemphasis,
+    short_time_energy,
+    zero_crossing_rate,
+)
 from tests.features.clips import batch, speech_like
 
 SIGNATURE = [tf.TensorSpec((None, None), tf.float32), tf.TensorSpec((None,), tf.int32)]
@@ -160,6 +171,40 @@ def test_keras_file_and_data_map(rng, tmp_path):
 def test_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         Frontend(**arguments)
+
+
+@pytest.mark.parametrize(
+    ("waveform", "length", "message"),
+    [
+        ((16000,), None, r"expected a waveform \(batch, samples\); a single clip x is x\[None\]. .*shape \(16000,\)"),
+        ((2, 16000, 1), None, r"expected a waveform .*shape \(2, 16000, 1\)"),
+        ((2, 16000), (2, 1), r"expected `length` \(batch,\), one number of samples per clip. .*shape \(2, 1\)"),
+        ((2, 16000), (), r"expected `length` .*shape \(\)"),
+    ],
+)
+def test_errors_of_shapes(waveform, length, message):
+    arrays = [np.ones(shape, dtype) for shape, dtype in ((waveform, "float32"), (length, "int32")) if shape is not None]
+    with pytest.raises(UserError, match=message):
+        Frontend()(*arrays)
+    with pytest.raises(UserError, match=message):
+        Frontend()(*[keras.KerasTensor(array.shape, array.dtype.name) for array in arrays])
+
+
+def test_functions_of_a_waveform_name_its_shape():
+    for function in (preemphasis, power_spectrogram, zero_crossing_rate, short_time_energy):
+        with pytest.raises(UserError, match=r"a single clip x is x\[None\]"):
+            function(np.ones(16000, np.float32))
+
+
+def test_numpy_integers_are_integers_and_booleans_are_not():
+    sizes = {"sample_rate": 8000, "window": 200, "hop": 80, "fft": 256, "bins": 20, "coefficients": 12, "lowest": 3}
+    config = Frontend(**{name: np.int64(size) for name, size in sizes.items()}).get_config()
+    assert {name: config[name] for name in sizes} == sizes
+    assert {type(config[name]) for name in sizes} == {int}
+    assert type(Segment(np.int32(96)).get_config()["frames"]) is int
+    for wrong in (True, np.True_, 16000.0, 0):
+        with pytest.raises(UserError, match="`sample_rate` must be a positive integer"):
+            Frontend(sample_rate=wrong)
 
 
 def test_waveform_is_the_samples_of_each_frame(rng):

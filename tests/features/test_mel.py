@@ -4,8 +4,11 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
+from keras_ser.errors import UserError
 from keras_ser.features import delta, mel_filters
-from keras_ser.features.mel import mel_spectrogram
+from keras_ser.features.descriptors import chroma_matrix
+from keras_ser.features.mel import dct_matrix, mel_spectrogram
+from keras_ser.features.spectrogram import analysis_window
 from tests.features.clips import batch, close_to_peak, found_by
 
 
@@ -75,3 +78,20 @@ def test_delta_equals_librosa_of_each_clip_alone(rng, order):
         theirs = librosa.feature.delta(x[row, :n], order=order, axis=0, mode="nearest")
         np.testing.assert_allclose(ours[row, :n], theirs, atol=2e-5)
         assert not ours[row, n:].any()
+
+
+@pytest.mark.parametrize("order", [0, 3])
+def test_delta_of_another_order_is_an_error(order):
+    with pytest.raises(UserError, match=f"`order` must be 1 .delta. or 2 .delta-delta.. Received: order={order}"):
+        delta(np.zeros((1, 9, 2), np.float32), np.ones((1, 9), bool), order)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments"),
+    [(mel_filters, ()), (dct_matrix, (40, 13)), (analysis_window, (400,)), (chroma_matrix, (256, 16000))],
+)
+def test_a_change_of_a_cached_array_changes_no_other(function, arguments):
+    first = function(*arguments)
+    expected = first.copy()
+    first *= 2.0
+    np.testing.assert_array_equal(function(*arguments), expected)

@@ -21,6 +21,14 @@ def test_statistics_equal_numpy_over_valid_frames(rng):
     assert statistics.mean.dtype == np.float64
 
 
+def test_statistics_without_a_mask_are_those_of_every_frame(rng):
+    x = rng.standard_normal((3, 7, 5)).astype(np.float32)
+    statistics = Statistics()
+    statistics.update(x)
+    np.testing.assert_allclose(statistics.mean, x.astype(np.float64).mean((0, 1)), rtol=1e-9)
+    assert statistics.frames == 21
+
+
 def test_normalises_valid_frames_and_zeroes_the_rest(rng, tmp_path):
     x = (rng.standard_normal((4, 9, 3)) * [1, 10, 0.1] + [5, -50, 0]).astype(np.float32)
     mask = np.arange(9) < np.array([[9], [4], [1], [6]])

@@ -80,6 +80,15 @@ def test_against_loops_over_frames_and_bins(kwargs):
     np.testing.assert_allclose(whole[0], found[0], atol=1e-5)
 
 
+def test_stride_with_fewer_bins_than_the_kernel():
+    """Of energy and pitch, say: three bins."""
+    rng = np.random.default_rng(0)
+    layer = random_layer(rng, 3, filters=(3, 4), kernels=(5, 3), pools=((2, 2), (2, 2)), stride=2)
+    x = rng.normal(size=(2, 13, 3)).astype("float32")
+    for each, clip in zip(layer(x)[0], x, strict=True):
+        np.testing.assert_allclose(each, oracle(layer, clip), rtol=1e-4, atol=1e-4)
+
+
 def test_two_encoders_in_a_row_are_one():
     """With `keep_bins` the first hands on what the second's blocks would have seen."""
     rng = np.random.default_rng(1)

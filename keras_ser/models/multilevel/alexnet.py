@@ -96,7 +96,7 @@ class AdaptiveMeanPooling(Configured):
 
     def __init__(self, size: int, **kwargs):
         super().__init__(**kwargs)
-        self.size = size
+        self.keep(locals())
 
     def call(self, x):
         rows, columns = (ops.convert_to_tensor(cells(n, self.size), dtype=x.dtype) for n in x.shape[1:3])

@@ -133,7 +133,7 @@ class WeightedStates(Configured):
         self.weighting.build([(*input_shape[:-1], input_shape[-1] // self.states)] * self.states)
 
     def call(self, stacked):
-        return self.weighting(ops.split(stacked, self.states, axis=-1))
+        return ops.cast(self.weighting(ops.split(stacked, self.states, axis=-1)), self.compute_dtype)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], input_shape[-1] // self.states)

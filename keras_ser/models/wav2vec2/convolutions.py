@@ -23,8 +23,9 @@ class ChannelNormalization(ExplicitMask):
         super().__init__(autocast=False, **kwargs)
 
     def build(self, input_shape):
-        self.gamma = self.add_weight(shape=(input_shape[-1],), initializer="ones", name="gamma")
-        self.beta = self.add_weight(shape=(input_shape[-1],), initializer="zeros", name="beta")
+        each = {"shape": (input_shape[-1],), "dtype": "float32"}
+        self.gamma = self.add_weight(initializer="ones", name="gamma", **each)
+        self.beta = self.add_weight(initializer="zeros", name="beta", **each)
 
     def call(self, x, mask=None):
         _, variance, apart = masked_moments(ops.cast(x, "float32"), mask)

@@ -65,7 +65,7 @@ class Wav2Vec2(ExplicitMask):
         config = config if isinstance(config, Wav2Vec2Config) else instance(Wav2Vec2Config, config)
         self.keep(locals())
         policy = {"dtype": self.dtype_policy}
-        self.random = keras.random.SeedGenerator(seed)
+        self.random = keras.random.SeedGenerator(self.seed)
         self.feature_encoder = FeatureEncoder(config, name="feature_encoder", **policy)
         self.projection_normalization = (
             normalization(config, "projection_normalization") if config.feat_proj_layer_norm else None

@@ -219,6 +219,14 @@ def test_mixed_precision_is_near_float32_and_trains(form, policy):
     assert all(np.isfinite(np.array(weight)).all() for weight in layer.trainable_variables)
 
 
+@pytest.mark.parametrize("policy", ["float64", "bfloat16"])
+def test_policies_without_float32(form, policy):
+    """No figures: the stored weights are rounded to bfloat16."""
+    layer, (x, mask) = load(STORED / form, dtype=policy), padded(waveforms())
+    spec = layer.compute_output_spec(keras.KerasTensor(x.shape))
+    assert keras.backend.standardize_dtype(layer(x, mask=mask).dtype) == spec.dtype == policy
+
+
 def test_loud_waveform_does_not_overflow_in_float16(form):
     x = np.concatenate(waveforms())[None] * 1e6
     layer = load(STORED / form, dtype="mixed_float16")
