@@ -1,12 +1,12 @@
 """The 34 short-term features of Giannakopoulos (pyAudioAnalysis)."""
 
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 from keras import ops
 
 from keras_ser.errors import UserError
+from keras_ser.features.caching import cached_array
 from keras_ser.features.descriptors import (
     BLOCKS,
     EPSILON,
@@ -87,7 +87,7 @@ def sign_change_rate(waveform: Any, window: int = 400, hop: int = 160) -> Any:
     return sums_of_changes(ops.abs(signs[:, 1:] - signs[:, :-1]), window, hop) / (2 * (window - 1))
 
 
-@lru_cache(maxsize=16)
+@cached_array
 def talkbox_filters(bins: int, sample_rate: int) -> np.ndarray:
     """Return pyAudioAnalysis's filters: 13 triangles every 66.7 Hz from 133 Hz and 27 whose edges grow by 7.1 %, of area 1.
 

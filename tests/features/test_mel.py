@@ -8,6 +8,7 @@ from keras_ser.errors import UserError
 from keras_ser.features import delta, mel_filters
 from keras_ser.features.descriptors import chroma_matrix
 from keras_ser.features.mel import dct_matrix, mel_spectrogram
+from keras_ser.features.short_term_features import talkbox_filters
 from keras_ser.features.spectrogram import analysis_window
 from tests.features.clips import batch, close_to_peak, found_by
 
@@ -88,7 +89,13 @@ def test_delta_of_another_order_is_an_error(order):
 
 @pytest.mark.parametrize(
     ("function", "arguments"),
-    [(mel_filters, ()), (dct_matrix, (40, 13)), (analysis_window, (400,)), (chroma_matrix, (256, 16000))],
+    [
+        (mel_filters, ()),
+        (dct_matrix, (40, 13)),
+        (analysis_window, (400,)),
+        (chroma_matrix, (256, 16000)),
+        (talkbox_filters, (200, 16000)),
+    ],
 )
 def test_a_change_of_a_cached_array_changes_no_other(function, arguments):
     first = function(*arguments)
