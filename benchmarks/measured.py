@@ -47,7 +47,7 @@ DIFFERENCES = [
     ("aae_emodb-cnn", "aae_emodb-cnn-single", EMODB, "uar"),
     *(
         (f"multilevel_emodb-{name}", "multilevel_emodb-ser", EMODB, "uar")
-        for name in ("mf", "mtl", "cr", "mf-mtl", "mf-cr", "mf-mtl-cr")
+        for name in ("mf", "mtl", "cr", "mf-mtl", "mf-cr", "mtl-cr", "mf-mtl-cr")
     ),
     *((f"jax_emodb-{name}", f"trained_emodb-{name}", EMODB, "uar") for name in ("single-task", "aspmtl")),
     *(
