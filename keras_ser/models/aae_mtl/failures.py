@@ -9,9 +9,8 @@ SURE = 0.99  # accuracy above which the discriminator has won
 STILL = 0.02  # distance from accuracy 0.5 within which it has learned nothing
 SEVERAL = 5  # epochs from which on the beginning and the end are compared
 NEARER = 0.9  # share of the first epoch's distance from the prior below which the code has approached it
-THERE = (
-    0.005  # distance of a code that has reached its prior: ten times the deviation of the estimate over a batch of 32
-)
+# distance of a code that has reached its prior: ten times the deviation of the estimate over a batch of 32
+THERE = 0.005
 MEAN_FRAME = 0.95  # share of the mean frame's error
 FEW = 0.1  # share of active units
 # log -> (what it is, values that are a failure, the log by which it is divided in runs that have that)
