@@ -2,24 +2,33 @@
 
     python benchmarks/accelerator.py prepare RECIPE.json --corpus-root EMODB --clips emodb.npz     (TensorFlow; a CPU is enough)
     KERAS_BACKEND=jax python benchmarks/accelerator.py train --clips emodb.npz --single-task R.json --aspmtl R.json --out DIR
+    python benchmarks/accelerator.py examples SYSTEM.json --corpus-root EMODB --out examples.npz                 (TensorFlow)
+    KERAS_BACKEND=jax python benchmarks/accelerator.py anneal SYSTEM.json .. --examples examples.npz --out DIR
     KERAS_BACKEND=jax python benchmarks/accelerator.py steps --out DIR
 
 `prepare` stores a recipe's features, folds and segments, so that `train` needs Keras and JAX alone. `train` trains ASP-MTL and its
 controls, all folds and seeds of a system at once (see `accelerator_replicas`), and writes a folder DIR/SYSTEM of recipe.json,
 predictions.csv, history.csv (with the verdict on each run) and epochs.csv (their scores by epoch) as soon as the system is done;
-`benchmarks/measured.py --results DIR` gives the scores. A system that `--limit` has cut off is called SYSTEM-unfinished. `steps`
-measures training steps (see `accelerator_steps`) under the backend that KERAS_BACKEND names.
+`benchmarks/measured.py --results DIR` gives the scores. A system that `--limit` has cut off is called SYSTEM-unfinished.
+
+`examples` stores the segments of a recipe and of its auxiliary corpora, and the recipe with its classes beside them; `anneal`
+trains systems on them whose learning rate falls to 0 (see `accelerator_annealed`), the first seed of each before the second of
+any, and writes the same files after each seed. `steps` measures training steps (see `accelerator_steps`) under the backend that
+KERAS_BACKEND names.
 """
 
 import argparse
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pandas as pd
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -104,6 +113,60 @@ def train(options) -> None:
     sys.exit(1 if failed else 0)
 
 
+def examples(options) -> None:
+    from accelerator_examples import prepare
+
+    recipe = Recipe.from_json(options.recipe.read_text())
+    roots = {name: Path(root) for name, root in (given.split("=", 1) for given in options.auxiliary)}
+    read, found = prepare(recipe, options.corpus_root, roots)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    found.save(options.out, options.coarse)
+    options.out.with_suffix(".json").write_text(read.to_json())
+    say(f"{len(found.ids)} clips, {len(found.clip)} examples, {options.out}")
+
+
+def anneal(options) -> None:
+    import jax
+    from accelerator_annealed import Annealed
+    from accelerator_clips import Replica
+    from accelerator_examples import Examples
+
+    stored = Examples.load(*options.examples)
+    folds = options.folds if options.folds is not None else range(len(stored.sides))
+    shared = jax.device_put(stored.x)
+    made, failed, alone = {}, 0, threading.Lock()
+
+    def begin(file: Path):
+        recipe = Recipe.from_json(file.read_text())
+        recipe = recipe.replace(epochs=options.epochs or recipe.epochs)
+        with alone:  # Keras draws initial weights from one generator
+            system = Annealed(recipe, stored, range(options.seeds), options.together)
+            programs = system.lowered()
+        made[file.stem] = system
+        say(f"{file.stem}: being compiled")
+        return [lowered.compile() for lowered in programs]
+
+    with ThreadPoolExecutor(max_workers=options.threads) as pool:
+        programs = {file.stem: pool.submit(begin, file) for file in options.recipes}
+        for seed in range(options.seeds):
+            for name, program in programs.items():
+                if time.perf_counter() - START > options.limit:
+                    say(f"{name}, seed {seed}: no time left")
+                    continue
+                try:
+                    epoch, judge = program.result()
+                    system = made[name]
+                    system.train([Replica(fold, seed) for fold in folds], epoch, judge, {**system.data, "x": shared})
+                    write(options.out, name, system.trained)
+                    pd.DataFrame(system.logs).to_csv(
+                        options.out / name / "epochs.csv", index=False, float_format="%.6g"
+                    )
+                except Exception:  # the others may be well
+                    traceback.print_exc()
+                    failed += 1
+    sys.exit(1 if failed else 0)
+
+
 def write(out: Path, name: str, trained) -> None:
     folder = out / (name if trained.whole else f"{name}-unfinished")
     folder.mkdir(parents=True, exist_ok=True)
@@ -156,6 +219,28 @@ def main(arguments: Sequence[str] | None = None) -> None:
     verb.add_argument("--epochs", type=int, default=0, help="default: the recipes' own")
     verb.add_argument("--limit", type=float, default=86400.0, metavar="SECONDS", help="from the start of the program")
     verb.add_argument("--out", type=Path, required=True)
+    verb = verbs.add_parser("examples", help="store the segments of a recipe and of its auxiliary corpora")
+    verb.add_argument("recipe", type=Path, help="recipe.json of a system that has all tasks and auxiliary corpora")
+    verb.add_argument("--corpus-root", type=Path, required=True)
+    verb.add_argument(
+        "--auxiliary", action="append", default=[], metavar="NAME=DIR", help="root of an auxiliary corpus"
+    )
+    verb.add_argument("--coarse", action="store_true", help="round the own corpus to 256 steps, too (default: 16 bits)")
+    verb.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
+    verb = verbs.add_parser("anneal", help="train systems whose learning rate falls to 0, several folds at once (JAX)")
+    verb.add_argument(
+        "recipes", type=Path, nargs="+", metavar="SYSTEM.json", help="with all classes; the most important first"
+    )
+    verb.add_argument(
+        "--examples", type=Path, nargs="+", required=True, metavar="FILE.npz", help="the own corpus first"
+    )
+    verb.add_argument("--folds", nargs="+", type=int, help="default: all")
+    verb.add_argument("--seeds", type=int, default=1)
+    verb.add_argument("--epochs", type=int, default=0, help="default: the recipes' own")
+    verb.add_argument("--together", type=int, default=1, help="trainings at once")
+    verb.add_argument("--threads", type=int, default=4, help="that compile")
+    verb.add_argument("--limit", type=float, default=86400.0, metavar="SECONDS", help="from the start of the program")
+    verb.add_argument("--out", type=Path, required=True)
     verb = verbs.add_parser("steps", help="the time of a training step of each network")
     verb.add_argument("--networks", nargs="+", help="names, or beginnings of them (default: all)")
     verb.add_argument("--precisions", nargs="+", default=["float32", "mixed_bfloat16"])
@@ -166,7 +251,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     verb.add_argument("--quick", action="store_true", help="small batches and two steps, to try the program")
     verb.add_argument("--out", type=Path, required=True)
     options = parser.parse_args(arguments)
-    {"prepare": prepare, "train": train, "steps": steps}[options.verb](options)
+    {"prepare": prepare, "train": train, "examples": examples, "anneal": anneal, "steps": steps}[options.verb](options)
 
 
 if __name__ == "__main__":

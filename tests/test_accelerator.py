@@ -13,7 +13,9 @@ import pytest
 from keras_ser.models.paper import build_network
 from keras_ser.training.loop import EpochEnd
 from keras_ser.training.network import compiled
+from keras_ser.training.targets import standardised_as
 from tests import accelerator_numbers as tiny
+from tests import annealed_numbers as small
 
 PYTHON = os.environ.get("KERAS_SER_BACKENDS_PYTHON", sys.executable)
 ROOT = Path(__file__).parents[1]
@@ -94,3 +96,64 @@ def test_a_replica_has_the_verdict_of_a_run():
     choices[0].epoch = 10
     learned, underfit = verdicts(choices, "speakers", [Replica(0, 0), Replica(1, 0)])
     assert learned == "learned" and underfit.startswith("underfit: 40.0 on the training side, nearer to chance")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["aae", "cnn"])
+def test_annealed_trainings_are_those_of_tensorflow(tmp_path, monkeypatch, kind):
+    """The three phases under JAX: from the same weights, prior samples and batches, the same weights, logs and posteriors."""
+    if subprocess.run([PYTHON, "-c", "import jax"], capture_output=True, check=False).returncode:
+        pytest.skip(f"jax is not installed for {PYTHON}: pip install '.[backends]'")
+    env = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
+    command = [PYTHON, "-m", "tests.annealed_numbers", str(tmp_path / "numbers.npz"), kind]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found, recipe, examples = np.load(tmp_path / "numbers.npz"), small.recipe(kind), small.examples()
+    monkeypatch.setattr(keras.random, "normal", lambda shape, seed: keras.ops.convert_to_tensor(small.noise(shape)))
+    network = build_network(recipe, {small.FEATURE: (small.FRAMES, small.BINS)})
+    compiled(recipe, network, len(found["rows"]))
+    model = network.model
+    (layer,) = network.normalizations.values()
+    layer.set_statistics(*examples.moments[small.FEATURE][1, 1])
+    parts = {"whole": model}
+    if kind == "aae":
+        parts = {name: getattr(model, name) for name in ("encoder", "decoder", "classifiers", "critic")}
+    weights = [(f"{part}/{v.path}", v) for part, own in parts.items() for v in own.trainable_variables]
+    for name, variable in weights:
+        variable.assign(found[f"initial/{name}"])
+    labels, known = examples.encoded(recipe)
+    standardised, rates, logs, frames = standardised_as(network), [], [], []
+    for rows in found["rows"]:
+        rates.append(float(model.optimizer.learning_rate) / recipe.optimizer.learning_rate)
+        clip, mask = examples.clip[rows], np.arange(small.FRAMES) < examples.valid[small.FEATURE][rows][:, None]
+        x = {small.FEATURE: examples.x[small.FEATURE][rows], "mask": mask}
+        y, w = ({task.name: values[task.name][clip] for task in small.TASKS} for values in (labels, known))
+        assert w["emotion"].sum() == 4 and 0 < w["gender"].sum() < 8
+        if kind == "aae":
+            y["reconstruction"] = standardised(small.FEATURE, x[small.FEATURE], mask)
+            w["reconstruction"] = mask.astype("float32")
+        logs.append(model.train_on_batch(x, y, w, return_dict=True))
+        frames += [] if kind == "cnn" else [np.asarray(y["reconstruction"])[mask]]
+    np.testing.assert_allclose(found["rates"], rates, rtol=1e-5)
+    assert min(rates) < 0.95
+    for kind_of in ("both", "alone"):
+        for name, variable in weights:
+            value, before = found[f"{kind_of}/{name}"], found[f"initial/{name}"]
+            np.testing.assert_allclose(value, variable.numpy(), rtol=1e-3, atol=2e-4, err_msg=name)
+            assert np.abs(value - before).max() > 2e-3, name
+        for clip, posteriors in enumerate(found[f"{kind_of} posteriors"]):
+            own = np.flatnonzero(examples.clip == clip)
+            each = examples.valid[small.FEATURE][own]
+            x = {small.FEATURE: examples.x[small.FEATURE][own], "mask": np.arange(small.FRAMES) < each[:, None]}
+            parts_of = keras.ops.softmax(model(x, training=False)["emotion"])
+            np.testing.assert_allclose(posteriors, np.average(parts_of, axis=0, weights=each), atol=2e-3)
+        known_logs = [key for key in found.files if key.startswith(f"{kind_of} log ") and kind == "aae"]
+        for key in known_logs:
+            name = key.rpartition(" ")[2]
+            expected = np.mean([float(row[name]) for row in logs])
+            if name == "loss":  # of the classifiers alone
+                expected -= recipe.config.alpha * np.mean([float(row["reconstruction_loss"]) for row in logs])
+            if name == "mean_frame_error":  # of all frames of the epoch
+                expected = np.concatenate(frames).var(axis=0).mean()
+            np.testing.assert_allclose(found[key], expected, rtol=2e-3, atol=1e-4, err_msg=name)
+        assert len(known_logs) == (10 if kind == "aae" else 0)

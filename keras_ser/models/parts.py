@@ -1,7 +1,6 @@
 """A training step with an optimizer for each part of a network, e.g. a smaller learning rate for pretrained layers."""
 
 import keras
-import tensorflow as tf
 
 from keras_ser.machine import replicas
 
@@ -18,6 +17,8 @@ class Parts(keras.Model):
     clip_norm = 0.0
 
     def train_step(self, batch):
+        import tensorflow as tf
+
         x, y, w = batch
         variables = self.trainable_variables
         with tf.GradientTape() as tape:

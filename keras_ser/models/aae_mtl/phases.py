@@ -1,7 +1,6 @@
 """The three phases in the training step of an adversarial autoencoder (see `keras_ser.models.aae_mtl`)."""
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from keras_ser.machine import replicas
@@ -57,6 +56,8 @@ class ThreePhases(keras.Model):
 
     def _reconstruct(self, x, y, w):
         """Phase 1: encoder and decoder."""
+        import tensorflow as tf
+
         variables = [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
         with tf.GradientTape() as tape:
             image = self.decoder(self.encoder(x, training=True), training=True)
@@ -71,6 +72,8 @@ class ThreePhases(keras.Model):
 
     def _regularise(self, x) -> dict:
         """Phase 2: the discriminator, then the encoder against it."""
+        import tensorflow as tf
+
         theirs, own = self.critic.trainable_variables, self.encoder.trainable_variables
         with tf.GradientTape() as outer:
             z = self.encoder(x, training=True)
@@ -97,6 +100,8 @@ class ThreePhases(keras.Model):
 
     def _classify(self, x, y, w, image):
         """Phase 3: encoder and classifiers. The image from phase 1 is only logged here."""
+        import tensorflow as tf
+
         variables = [*self.encoder.trainable_variables, *self.classifiers.trainable_variables]
         with tf.GradientTape() as tape:
             z = self.encoder(x, training=True)
