@@ -18,12 +18,13 @@ PYTHON = os.environ.get("KERAS_SER_BACKENDS_PYTHON", sys.executable)
 ROOT = Path(__file__).parents[2]
 
 
-def numbers_on(backend: str, module: str, file: Path):
-    """What a module of tests that is a program puts out, run with a backend."""
+def numbers_on(backend: str, module: str, file: Path, *more: Path):
+    """What a module of tests that is a program puts into a file, run with a backend and further arguments."""
     if subprocess.run([PYTHON, "-c", f"import {backend}"], capture_output=True, check=False).returncode:
         pytest.skip(f"{backend} is not installed for {PYTHON}: pip install '.[backends]'")
     env = {**os.environ, "KERAS_BACKEND": backend, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([PYTHON, "-m", module, file], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+    command = [PYTHON, "-m", module, file, *more]
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
     return np.load(file)
 
