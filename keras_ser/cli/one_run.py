@@ -37,6 +37,7 @@ def _jobs(options: argparse.Namespace) -> int:
     from keras_ser.experiment import experiment_folder
     from keras_ser.experiment.failures import failure
     from keras_ser.experiment.planning import job_names
+    from keras_ser.experiment.stored import PREDICTIONS
     from keras_ser.training.run import check_whole, model_file
 
     (recipe,) = chosen.values()
@@ -44,8 +45,10 @@ def _jobs(options: argparse.Namespace) -> int:
     if len(recipes) > 1 and not options.quiet:
         print(f"runs of {recipe.name}; --variant lists those of another: {', '.join(recipes)}", file=sys.stderr)
     for job in job_names(recipe, corpus, folds_asked(options)):
-        state = "finished" if model_file(folder / job) else "failed" if failure(folder / job) else "open"
-        if state == "finished":
+        # a model alone is of a run that was killed before it was tested
+        tested = (folder / job / PREDICTIONS).exists()
+        state = "finished" if tested else "failed" if failure(folder / job) else "open"
+        if model_file(folder / job):
             check_whole(folder / job)
         if state in (options.state or state):
             print(job if options.state else f"{state:9} {job}")

@@ -151,6 +151,10 @@ def test_runs_in_any_order_and_several_at_a_time_make_the_same_table(tmp_path, c
     assert main(["jobs", str(recipe), "--out", str(tmp_path / "apart"), "--state", "open"]) == 0
     assert capsys.readouterr().out.split() == [names[1]]
     made = (folder / names[0] / "model.keras").stat().st_mtime_ns
+    # killed after its model was stored, before it was tested
+    (folder / names[0] / "predictions.csv").unlink()
+    assert main(["jobs", str(recipe), "--out", str(tmp_path / "apart"), "--state", "open"]) == 0
+    assert capsys.readouterr().out.split() == names[:2]
     for out in ("apart", "whole"):
         assert keras_ser("train", recipe, "--out", tmp_path / out, "--quiet", "--deterministic").returncode == 0
     assert (folder / names[0] / "model.keras").stat().st_mtime_ns == made, "what is finished is not repeated"
