@@ -128,6 +128,10 @@ def differences(
     """(first, second, protocol, metric, comparison); p values are corrected for their number."""
     found = []
     for first, second, protocol, metric in pairs:
+        lacking = [name for name in (first, second) if not (results / name).is_dir() or not stored(results / name)]
+        if lacking:
+            known = ", ".join(dict.fromkeys(name for name, *_ in judged(results)))
+            raise SystemExit(f"{results} holds no predictions of {lacking[0]!r}. It holds {known}.")
         (task, a), (_, b) = stored(results / first), stored(results / second)
         known = draws_nothing(results / first), draws_nothing(results / second)
         found.append(compare(a, b, task, metric, protocol=protocol, deterministic=known))

@@ -156,15 +156,14 @@ def compare(
     first, second = (float(s.whole.mean()) for s in systems)
     groups = systems[0].groups
     low = high = p = None
+    both = sums[0] if task.continuous else np.concatenate(sums, axis=1)  # what either of them predicts counts
     if groups >= FEW_GROUPS:
-        spread = variance(*systems, degrees=degrees(sums[0], task)[column])
+        spread = variance(*systems, degrees=degrees(both, task)[column])
         low, high = (None if np.isnan(end) else float(end) for end in interval(first - second, *spread))
         p = float(p_value(first - second, *spread))
     over = basis(groups, ours.unit.removesuffix("s"), _seeds(systems))
     if low is None and groups >= FEW_GROUPS:
-        over = without_interval(sums[0], task, ours.unit.removesuffix("s"))[column].replace(
-            "the score", "the difference"
-        )
+        over = without_interval(both, task, ours.unit.removesuffix("s"))[column].replace("the score", "the difference")
     without = _without_p(systems, ours.unit)
     if p is None or np.isnan(p):
         without = without or over.removeprefix(NO_INTERVAL)

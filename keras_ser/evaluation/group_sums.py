@@ -2,7 +2,8 @@
 
 In scores without one group (`keras_ser.evaluation.intervals`), a class that occurs in that group alone would be missing from UAR
 and macro F1, which would then measure something else. If most groups have a class to themselves, e.g. if each speaker is a class,
-UAR is a mean over groups and keeps its interval. Otherwise UAR and macro F1 have no interval.
+UAR is a mean over groups and keeps its interval. Otherwise UAR and macro F1 have no interval. Nor has macro F1 if a class without
+true clips is predicted for one group alone, since macro F1 also counts classes that are only predicted.
 """
 
 from collections.abc import Iterable, Sequence
@@ -192,7 +193,13 @@ def degrees(sums: np.ndarray, task: Task) -> np.ndarray:
         over_classes = min(most, (1 / present).sum() ** 2 / (1 / present**2 / (present - 1)).sum())
     else:
         over_classes = most if there[:, single].any(axis=1).mean() >= 0.5 else np.nan
-    return np.array([most, over_classes, over_classes, most, *recalls])
+    macro_f1 = np.nan if _predicted_alone(sums).any() else over_classes
+    return np.array([most, over_classes, macro_f1, most, *recalls])
+
+
+def _predicted_alone(sums: np.ndarray) -> np.ndarray:
+    """Return for each class whether no clip is of it, and some seed predicts it for the clips of one group alone, (classes,)."""
+    return ~sums[:, 0, 1].any(axis=0) & ((sums[:, :, 2] > 0).sum(axis=0) == 1).any(axis=0)
 
 
 def without_interval(sums: np.ndarray, task: Task, unit: str) -> list[str]:
@@ -204,13 +211,17 @@ def without_interval(sums: np.ndarray, task: Task, unit: str) -> list[str]:
         return [f"{NO_INTERVAL}the score does not vary over the {unit}s"] * len(names)
     holders = (sums[:, 0, 1] > 0).sum(axis=0)
     alone = [label for label, count in zip(task.labels, holders, strict=True) if count == 1]
+    predicted = [label for label, wrong in zip(task.labels, _predicted_alone(sums), strict=True) if wrong]
     found = []
     for name, known in zip(names, ~np.isnan(degrees(sums, task)), strict=True):
         why = f"the score does not vary over the {unit}s"
         if name.startswith("recall/") and not known:
             count = int(holders[task.labels.index(name.removeprefix("recall/"))])
             why = f"{count} {unit}{'s' * (count != 1)} with such clips, and {FEW_GROUPS} are needed"
-        elif not known:
+        elif not known and alone:
             why = f"{listed(alone, 5)} occur{'s' * (len(alone) == 1)} with one {unit} only"
+        elif not known:
+            are = "is" if len(predicted) == 1 else "are"
+            why = f"{listed(predicted, 5)}, of which there is no clip, {are} predicted for one {unit} only"
         found.append(NO_INTERVAL + why)
     return found

@@ -128,8 +128,9 @@ class TaskScores:
         return f", summed over folds{' and seeds' if len(self.seeds) > 1 else ''}"
 
     def speaker_mean(self, metric: str) -> float:
-        """Return the mean of a metric over the speakers, each counting once; NaN if they are not known."""
-        found = [score.value for part in self.by_speaker for score in part.scores if score.metric == metric]
+        """Return the mean of a metric over the known speakers, each counting once; NaN if there are none."""
+        named = [part for part in self.by_speaker if part.value]  # "" is the clips without a speaker
+        found = [score.value for part in named for score in part.scores if score.metric == metric]
         return float(np.mean(found or [np.nan]))
 
     def __getitem__(self, metric: str) -> Score:

@@ -78,7 +78,8 @@ class Verification:
 
     def difference(self, a: str, b: str, metric: str, same_gender_only: bool = False) -> Cell:
         """Return the metric of system a minus that of system b, paired by speaker; both are scored on the same trials."""
-        (first, count), (second, _) = (self._measured(name, metric, same_gender_only) for name in (a, b))
+        speakers = tuple(sorted({s for name in (a, b) for s in self._compared(name, same_gender_only)}))
+        (first, count), (second, _) = (self._measured(name, metric, same_gender_only, speakers) for name in (a, b))
         if not (first.seeds and second.seeds):
             return Cell(float("nan"), clips=count, form=form_of(metric, "+"))
         return replace(estimate(first, second, clips=count), form=form_of(metric, "+"))
@@ -103,9 +104,21 @@ class Verification:
         rows = self.table[self.table["system"] == system]
         yield from rows[_same_gender(rows) | (not same_gender_only)].groupby(["fold", "seed"], sort=True)
 
-    def _measured(self, system: str, metric: str, same_gender_only: bool) -> tuple[Jackknife, int]:
-        """Return the metric over all trials and leaving out each speaker, for seeds with trials, and trials per seed."""
-        key = (system, same_gender_only)
+    def _compared(self, system: str, same_gender_only: bool) -> tuple[str, ...]:
+        """Return the speakers with a trial of this system, and of this kind."""
+        rows = self.table[self.table["system"] == system]
+        rows = rows[_same_gender(rows) | (not same_gender_only)]
+        return tuple(sorted({*rows["speaker_a"].unique(), *rows["speaker_b"].unique()}))
+
+    def _measured(
+        self, system: str, metric: str, same_gender_only: bool, speakers: tuple[str, ...] = ()
+    ) -> tuple[Jackknife, int]:
+        """Return the metric over all trials and leaving out each speaker, for seeds with trials, and trials per seed.
+
+        Args:
+            speakers: whom to leave out. Default: those with such a trial.
+        """
+        key = (system, same_gender_only, speakers or self._compared(system, same_gender_only))
         if key not in self._known:
             self._known[key] = self._figures(*key)
         (whole, *left_out), count = self._known[key]
@@ -113,15 +126,15 @@ class Verification:
         known = ~np.isnan(whole[:, column])
         return Jackknife(whole[known, column], np.array(left_out)[:, known, column]), count
 
-    def _figures(self, system: str, same_gender_only: bool) -> tuple[np.ndarray, int]:
+    def _figures(self, system: str, same_gender_only: bool, speakers: tuple[str, ...]) -> tuple[np.ndarray, int]:
         """Return metrics (1 + speakers, seeds, metrics), with all speakers first, and the number of trials per seed."""
         every = self.table[self.table["system"] == system]
         folds, seeds = sorted(every["fold"].unique()), sorted(every["seed"].unique())
-        found = np.full((len(folds), 1 + len(self.speakers), len(seeds), len(METRICS)), np.nan)
+        found = np.full((len(folds), 1 + len(speakers), len(seeds), len(METRICS)), np.nan)
         count = 0
         for (fold, seed), rows in self.runs(system, same_gender_only):
             a, b, same, score = (rows[c].to_numpy() for c in ("speaker_a", "speaker_b", "same", "score"))
-            for i, left_out in enumerate((None, *self.speakers)):
+            for i, left_out in enumerate((None, *speakers)):
                 kept = (a != left_out) & (b != left_out)
                 found[folds.index(fold), i, seeds.index(seed)] = _rates(
                     score[kept].astype(float), same[kept].astype(bool)

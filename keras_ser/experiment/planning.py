@@ -142,8 +142,13 @@ def check_splits(
 
 
 def by_validity(protocols: Iterable[Protocol]) -> tuple[Protocol, ...]:
-    """Sort protocols: the last one does not select on the test side and keeps speakers apart, if any does."""
-    return tuple(sorted(protocols, key=lambda p: (not p.chosen_on_test, bool(p.columns_apart))))
+    """Sort protocols: the last one does not select on the test side, keeps windows of a clip together, and speakers (or else
+    another column) apart, if any does."""
+    return tuple(
+        sorted(
+            protocols, key=lambda p: (not p.chosen_on_test, p.together, not p.speaker_dependent, bool(p.columns_apart))
+        )
+    )
 
 
 def unit(data: Data) -> str:

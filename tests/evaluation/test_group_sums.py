@@ -3,6 +3,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, recall_score
 
+from keras_ser.evaluation import compare, score
 from keras_ser.evaluation.group_sums import (
     _name_groups,
     degrees,
@@ -107,3 +108,24 @@ def test_groups_are_called_speakers_where_they_are_speakers(speakers, groups, un
     """Also where speakers are a task's classes, which name their corpus."""
     facts = pd.DataFrame({"id": ["1", "2"], "speaker": speakers, "group": groups})
     assert _name_groups(facts)[1] == unit
+
+
+def test_macro_f1_has_no_interval_where_one_speaker_alone_is_given_a_class_without_clips(make_table, emotion):
+    table = make_table(clips=6)
+    table = table[table["emotion"] != "joy"]
+    given = {f"emotion/{label}": float(label == "joy") for label in emotion.labels} | {"emotion/prediction": "joy"}
+    told = table["emotion/prediction"] == "joy"
+    other = {f"emotion/{label}": float(label == "fear") for label in emotion.labels} | {"emotion/prediction": "fear"}
+    table.loc[told, list(other)] = list(other.values())
+    at = [table.index[(table["speaker"] == who) & (table["seed"] == 0)][0] for who in ("s01", "s02")]
+    one, two, none = table.copy(), table.copy(), score(table, emotion, "disjoint")
+    one.loc[at[0], list(given)] = list(given.values())
+    two.loc[at, list(given)] = list(given.values())
+    found = score(one, emotion, "disjoint")
+    why = "no 95 % CI: joy, of which there is no clip, is predicted for one speaker only"
+    assert found["macro_f1"].low is None and found["macro_f1"].without == why
+    assert found["uar"].low == pytest.approx(none["uar"].low, abs=0.05) and none["macro_f1"].low is not None
+    assert score(two, emotion, "disjoint")["macro_f1"].low is not None
+    for pair in ((one, table), (table, one)):
+        compared = compare(*pair, emotion, "macro_f1")
+        assert compared.low is None and compared.p is None and compared.basis == why

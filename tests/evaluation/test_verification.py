@@ -149,3 +149,16 @@ def test_a_difference_needs_the_same_trials(made):
     assert shuffled.difference("multi-task", "single task", "eer") == made.difference(
         "multi-task", "single task", "eer"
     )
+
+
+def test_an_interval_needs_six_speakers_with_such_trials(rng):
+    """Of eight speakers, the gender of three is known: the others have no trials of one gender."""
+    table = make(rng, folds=1, speakers=8)
+    unknown = {side: ~table[f"speaker_{side}"].isin(["0", "2", "4"]) for side in "ab"}
+    table = table.assign(**{f"gender_{s}": table[f"gender_{s}"].mask(unknown[s], "") for s in "ab"})
+    alone = table[~unknown["a"] & ~unknown["b"]]
+    for made, only in ((Verification(table), True), (Verification(alone), False)):
+        cell = made.score("multi-task", "eer", only)
+        assert cell.value == pytest.approx(Verification(alone).score("multi-task", "eer").value)
+        assert cell.low is None and made.difference("multi-task", "single task", "eer", only).low is None
+    assert Verification(table).score("multi-task", "eer").low is not None

@@ -133,8 +133,10 @@ def test_of_a_baseline_a_setting_is_chosen_not_an_epoch():
 def test_the_last_protocol_is_the_most_valid_one():
     random = Protocol("random", test=0.2)
     leaking = replace(PROTOCOL, name="leaking", chosen_on_test=True)
-    for order in itertools.permutations((random, leaking, PROTOCOL)):
-        assert [p.name for p in by_validity(order)] == ["leaking", "random", PROTOCOL.name]
+    windows = replace(random, name="windows", together=False)
+    sentences = Protocol("sentences", "k-fold", by="sentence")  # of speakers on both sides
+    for order in itertools.permutations((random, leaking, windows, sentences, PROTOCOL)):
+        assert [p.name for p in by_validity(order)] == ["leaking", "windows", "random", "sentences", PROTOCOL.name]
 
 
 def test_a_papers_figure_stands_beside_its_own_protocol_alone():
