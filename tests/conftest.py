@@ -3,6 +3,7 @@
 import gc
 import os
 import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +20,46 @@ if worker := os.environ.get("PYTEST_XDIST_WORKER"):
     os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(__file__).parents[1] / ".pytest_cache" / "numba" / worker))
 
 
+# the files that take longest, each a few tests: begun last, one of them would leave the other worker alone at the end
+LONGEST = (
+    "training/test_learning.py",
+    "test_readme.py",
+    "training/test_processes.py",
+    "recipes/test_aae_mtl.py",
+    "recipes/test_aspmtl.py",
+    "engines/test_cluster.py",
+    "recipes/test_multilevel.py",
+    "recipes/test_own_corpus.py",
+    "recipes/test_vggvox.py",
+    "training/test_fit.py",
+    "cli/test_jobs.py",
+    "cli/test_engines.py",
+    "tuning/test_engines.py",
+)
+
+
+def pytest_configure(config):
+    """Files in the order of `pytest_collection_modifyitems`; pytest-xdist would order them by their number of tests."""
+    config.option.loadscopereorder = False
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """The longest files first, then those of most tests; the order within a file stays."""
+    files = {item.path: item.path.relative_to(Path(__file__).parent).as_posix() for item in items}
+    counts = Counter(item.path for item in items)
+    rank = {path: LONGEST.index(name) if name in LONGEST else len(LONGEST) for path, name in files.items()}
+    items.sort(key=lambda item: (rank[item.path], -counts[item.path], files[item.path]))
+
+
 def pytest_collection_finish(session):
-    """Leave what the imports made, some 400 000 objects, out of every later garbage collection."""
+    """Leave what the imports made, some 400 000 objects, out of every later garbage collection, and collect less often.
+
+    Tracing a graph makes so many objects that collections would take a fifteenth of the time of a small training.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_sessionfinish(session):

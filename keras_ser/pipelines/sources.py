@@ -273,6 +273,7 @@ def clips(
     return dataset.map(features, num_parallel_calls=1, deterministic=True).flat_map(_unbatch)
 
 
+@tf.autograph.experimental.do_not_convert
 def evaluation_batches(source: Source, extract: Callable, names: Sequence[str], seed: int = 0) -> tf.data.Dataset:
     """Return every clip once, whole, in order: batches of (features and masks, {"index", "mixed"}), smaller if clips are long."""
 

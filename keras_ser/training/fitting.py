@@ -22,7 +22,7 @@ from keras_ser.training.baselines import train_estimators
 from keras_ser.training.data import Data
 from keras_ser.training.frozen import FOLDER, kept_on_disk, remembered
 from keras_ser.training.heard import save_heard
-from keras_ser.training.inference import OnEpoch, forward
+from keras_ser.training.inference import Kept, OnEpoch, forward
 from keras_ser.training.loop import side_scores, train_epochs
 from keras_ser.training.network import compiled, priors
 from keras_ser.training.predictions import judged, scored_streams
@@ -107,7 +107,11 @@ def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch, initial=None
     first = None
     if recipe.first is not None:
         first = _fit(recipe.first, data, split, out / FIRST, seed, "model 1", strategy, on_epoch)
-    _train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, initial)
+    import tensorflow as tf
+
+    # AutoGraph would take seconds to convert functions that have nothing to convert
+    train = tf.autograph.experimental.do_not_convert(_train)
+    train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, initial)
     write_json(out / MADE, made_by(recipe))
     return Run.load(out)
 
@@ -271,7 +275,7 @@ def _judge(recipe, data, split, extract, features, infer, seed, side: str, room:
     room -= sum(source.noise_bytes for source in sources)
     for source in sources:
         batches, size = evaluation_batches(source, features, recipe.inputs), _bytes(source, extract, recipe)
-        sides.append((source, batches.cache() if size <= room else batches))
+        sides.append((source, Kept(batches) if size <= room else batches))
         room -= size if size <= room else 0
     tasks = judged(recipe.tasks, split, side)
     return lambda: side_scores(infer, sides, tasks)

@@ -3,7 +3,7 @@
 import errno
 import functools
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +37,24 @@ def forward(model, score: Callable | None = None):
 
     spec = {name: tf.TensorSpec(x.shape, x.dtype, name=name) for name, x in model.input.items()}
     score = score or functools.partial(model, training=False)
-    graph = tf.function(lambda given: score(given), input_signature=[spec]).get_concrete_function()
+    graph = tf.function(lambda given: score(given), input_signature=[spec], autograph=False).get_concrete_function()
 
     def infer(given, kept=(model, score)):  # the graph alone would not keep the model's variables alive
         return graph(given)
 
     return infer
+
+
+class Kept:
+    """The batches of a dataset, in memory after the first pass: each new iterator would optimise the dataset's graph anew."""
+
+    def __init__(self, batches: Iterable):
+        self._batches, self._found = batches, None
+
+    def __iter__(self) -> Iterator:
+        if self._found is None:
+            self._found = list(self._batches)
+        return iter(self._found)
 
 
 def gathered(batches: Iterable[tuple[Mapping[str, Any], Mapping[str, Any]]]) -> tuple[dict, dict]:

@@ -38,7 +38,7 @@ def test_it_learns_eight_clips_by_heart(name, corpus, loaded, tmp_path):
     train = [clips[k] for clips in by_emotion for k in (0, -1)]  # the first speaker is a woman, the last one a man
     rest = [u.id for u in corpus if u.id not in train]
     split = Split("heart", 0, tuple(train), (), tuple(rest))
-    recipe = dataclasses.replace(RECIPES[name], epochs=120)
+    recipe = dataclasses.replace(RECIPES[name], epochs=60)
     run = fit(recipe, loaded, split, tmp_path / "run")
     assert accuracy(run, recipe, loaded, split, "train") == {"emotion": 1.0, "gender": 1.0}
     found = run_learning(recipe, run.about, "heart", 0, 0)

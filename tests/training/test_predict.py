@@ -15,7 +15,7 @@ from keras_ser.evaluation.scores import uar_or_ccc
 from keras_ser.experiment import planning
 from keras_ser.tasks import Task
 from keras_ser.training import build, predict
-from keras_ser.training.inference import forward
+from keras_ser.training.inference import Kept, forward
 from keras_ser.training.predictions import judged, scored_streams, truths
 from tests.training import tiny
 
@@ -152,6 +152,23 @@ def test_scored_streams(streams, tasks, scored):
     made = [dataclasses.replace(tiny.CLEAN, name=f"s{i}", corpus=corpus) for i, corpus in enumerate(streams)]
     recipe = tiny.EVERYTHING.replace(streams=tuple(made), tasks=tuple(known[name] for name in tasks))
     assert scored_streams(recipe) == scored
+
+
+def test_kept_batches_are_computed_in_the_first_whole_pass_only():
+    class Batches:
+        passes = 0
+
+        def __iter__(self):
+            self.passes += 1
+            yield 1
+            if self.passes == 1:
+                raise OSError
+            yield 2
+
+    kept = Kept(batches := Batches())
+    with pytest.raises(OSError):
+        list(kept)
+    assert [list(kept), list(kept)] == [[1, 2], [1, 2]] and batches.passes == 2
 
 
 def test_forward_is_one_graph_for_every_length(model, rng):
