@@ -85,7 +85,9 @@ def _changed(old: Any, rest: list[str], value: Any, key: str, hint: Any) -> Any:
     """Return the new value of a field or an item."""
     if rest:
         if not (dataclasses.is_dataclass(old) or isinstance(old, tuple)):
-            raise UnknownKeyError(f"{key}: {old!r} is a plain value, without {'.'.join(rest)!r}.")
+            here = key.removesuffix(f".{'.'.join(rest)}")
+            what = f"{here} is not set in this recipe" if old is None else f"{old!r} is a plain value"
+            raise UnknownKeyError(f"{key}: {what}, without {'.'.join(rest)!r}.")
         return _override(old, rest, value, key, hint)
     holder = old[0] if isinstance(old, tuple) and old else old
     if dataclasses.is_dataclass(holder):
@@ -99,7 +101,8 @@ def _changed(old: Any, rest: list[str], value: Any, key: str, hint: Any) -> Any:
             named = typing.get_args(typing.get_args(hint)[0])[0] is str
             example = 'object, such as {"surprised": "surprise"}' if named else f"list, such as {json.dumps(old)}"
             raise UserError(f"{key}: expected a JSON {example}. Received: {shown(value)}.") from None
-        raise UserError(f"{key}: expected {hint_name(hint)}, such as {shown(old)}. Received: {shown(value)}.") from None
+        example = ",".join(map(str, old)) if isinstance(old, tuple) and old else shown(old)
+        raise UserError(f"{key}: expected {hint_name(hint)}, such as {example}. Received: {shown(value)}.") from None
 
 
 def _read(text: str, hint: Any) -> Any:

@@ -53,6 +53,11 @@ def check_recipe(recipe: Any) -> None:
             "mel warp, bin masks and gain would change none of frontend.features. Received: "
             f"{', '.join(recipe.frontend.features)}. Leave them at 0, or add one of {', '.join(SPECTRAL)}."
         )
+    if recipe.augment.gain and recipe.frontend.normalize:
+        raise UserError(
+            "augment.gain changes the recording level in dB, on which features that frontend.normalize standardises in each clip "
+            "do not depend: leave augment.gain at 0."
+        )
     if recipe.sampling.class_weights and (recipe.tasks[0].continuous or of_stream(recipe.tasks[0])):
         raise UserError(
             f"sampling.class_weights weights the corpus's classes of the first task, and {recipe.tasks[0].name!r} has none: "

@@ -13,12 +13,22 @@ from keras_ser.errors import UserError
 from keras_ser.files import user_path
 
 PICTURES = (".png", ".pdf", ".svg")  # kinds of plots that commands write
+MOST_SEEDS = 10_000
 
 
 def positive(text: str) -> int:
     """Parse a positive integer."""
     if not text.isdigit() or not int(text):
         raise argparse.ArgumentTypeError(f"expected a positive integer. Received: {text}.")
+    return int(text)
+
+
+def seed_count(text: str) -> int:
+    """Parse a number of seeds."""
+    if positive(text) > MOST_SEEDS:
+        raise argparse.ArgumentTypeError(
+            f"expected at most {MOST_SEEDS} seeds (--seed N names the first). Received: {text}."
+        )
     return int(text)
 
 
@@ -54,7 +64,11 @@ def assignments(option: str, pairs: Sequence[str], example: str = "") -> dict[st
     bare = [pair for pair in pairs if "=" not in pair]
     if bare:
         raise UserError(f"{option} takes KEY=VALUE{example and ', e.g. ' + example}. Received: {bare[0]!r}.")
-    return dict(pair.split("=", 1) for pair in pairs)
+    found: dict[str, str] = {}
+    for key, value in (pair.split("=", 1) for pair in pairs):
+        if found.setdefault(key, value) != value:
+            raise UserError(f"{option} {key} is given twice: {found[key]} and {value}. Leave one out.")
+    return found
 
 
 def add_table_arguments(parser: Any) -> None:

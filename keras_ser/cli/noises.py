@@ -36,6 +36,9 @@ def tested_noises(options: argparse.Namespace) -> tuple[str, ...]:
             f"--unseen {unknown[0]}: there is no such noise. There are: {', '.join(sorted(set(there)))}"
             + ("." if options.noise_root else "; add a folder of noise files with --noise-root.")
         )
+    twice = [stem for stem in unseen if noise_type(stem) != stem and noise_type(stem) in unseen]
+    if twice:
+        raise UserError(f"--unseen {noise_type(twice[0])} holds out {twice[0]} as well: name one of the two.")
     found: list[str] = []
     for name in PAPER_NOISES:
         parts = [stem for stem in stems if noise_type(stem) == name]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from keras_ser.cli.arguments import add_table_arguments, auxiliary_adapter, home, positive, shared_table_options
+from keras_ser.cli.arguments import add_table_arguments, auxiliary_adapter, home, seed_count, shared_table_options
 from keras_ser.cli.engines import add_engine_arguments
 from keras_ser.cli.parsing import nearest
 from keras_ser.errors import UserError
@@ -36,7 +36,7 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
     )
     runs.add_argument("--folds", metavar="N[,N..]", help="train only these folds")
     runs.add_argument("--seed", type=int, metavar="N", help="first seed (one run per fold unless --seeds is given)")
-    runs.add_argument("--seeds", type=positive, metavar="N", help="number of seeds")
+    runs.add_argument("--seeds", type=seed_count, metavar="N", help="number of seeds")
     runs.add_argument(
         "--shuffle-labels",
         action="store_true",

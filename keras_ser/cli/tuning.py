@@ -89,8 +89,8 @@ def _add_arguments(tune: argparse.ArgumentParser) -> None:
 
 
 def _tune(options: argparse.Namespace, recipes: Mapping[str, Any], demo: str | None) -> int:
-    from keras_ser.tuning import check_space, default_space, parse, search_folder
-    from keras_ser.tuning.space import judging
+    from keras_ser.tuning import default_space, parse, search_folder
+    from keras_ser.tuning.space import check_search, judging
 
     check_engine(options)
     if options.engine != "ray" and (options.jobs or 1) > 1:
@@ -100,8 +100,8 @@ def _tune(options: argparse.Namespace, recipes: Mapping[str, Any], demo: str | N
 
     recipe = begun(choose(recipes, options, demo), options.init_from)
     seeds = min(options.seeds or 1, len(recipe.seeds))  # one where the seed has no effect
-    # report an invalid search space before reading the corpus
-    check_space(recipe, space or default_space(recipe))
+    # report an impossible search before reading the corpus
+    check_search(recipe, space or default_space(recipe), options.confirm)
     chosen, data, _ = prepared({recipe.name: recipe}, options, lambda each: each.replace(protocols=(judging(each),)))
     (recipe,) = chosen.values()
     space = space or default_space(recipe)

@@ -43,6 +43,12 @@ def noise_bank(
     for i, name in enumerate(names):
         rng = np.random.default_rng([seed, list(noise.STRETCHES).index(side), i])
         stems = [stem for stem in sorted(files) if stem == name or noise.noise_type(stem) == name]
+        alike = [stem for stem in files if name.casefold() in (stem.casefold(), noise.noise_type(stem).casefold())]
+        if alike and not stems:
+            raise UserError(
+                f"the noise {name!r} is no file, but there is {alike[0]!r}: files are named as they are written. Rename the file, "
+                "or the noise."
+            )
         if stems:
             bank.append(np.concatenate([file_stretch(files, stem, side) for stem in stems]))
         elif name in noise.COLOURS:

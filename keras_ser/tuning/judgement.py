@@ -40,8 +40,8 @@ def _chance(found: Found) -> list[str]:
 def limit(found: Found) -> float:
     """Return a UAR that guessing exceeds in at most `LEVEL` of searches like this one.
 
-    The score of a trial is the mean over folds of the largest of a run's epochs: of N trials of E epochs on F folds, one of N E^F
-    means of guesses. A mean exceeds s with a probability of at most
+    The score of a trial is the mean over folds of the largest of a run's epochs: of trials of E_i epochs on F folds, one of
+    sum_i E_i^F means of guesses (E_i = 1 where the last epoch is kept). A mean exceeds s with a probability of at most
 
         exp(-t s) prod_c (1 - p + p exp(t w_c))^n_c, for every t > 0 (Chernoff's bound)
 
@@ -58,8 +58,9 @@ def limit(found: Found) -> float:
         clips += counts.values()
         weights += [1 / (len(sides) * len(counts) * n) for n in counts.values()]
     n, w, p = np.array(clips), np.array(weights), 1 / main.size
-    epochs = 1 if found.recipe.keeps_last else found.recipe.epochs
-    searched = np.log(len(found.ranked) / LEVEL) + len(sides) * np.log(epochs)
+    tried = [found.recipe.change(trial.values) for trial in found.ranked]
+    epochs = np.array([1 if recipe.keeps_last else recipe.epochs for recipe in tried])
+    searched = np.logaddexp.reduce(len(sides) * np.log(epochs)) - np.log(LEVEL)
 
     def bound(log_t: float) -> float:
         t = np.exp(log_t)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.errors import UnknownKeyError, UserError
-from keras_ser.models import model_module
+from keras_ser.models import deterministic_model, model_module
 from keras_ser.overrides import lookup
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol
@@ -30,6 +30,7 @@ FIXED = (
     "unlabelled",
 )
 FIXED += ("monitor", "smoothing")  # these define the score
+FIXED += ("initial", "paper_protocol")  # these change no training
 MOST_TRIED = 256
 
 
@@ -141,7 +142,7 @@ def check_space(recipe: Recipe, space: Space) -> None:
     """Check before training that a space can be searched.
 
     Raises UnknownKeyError for a key that the recipe lacks, and UserError for one that does not accept a value, occurs twice, or
-    defines the task or the data.
+    defines the task or the data, and for a space in which only some settings keep the last epoch.
     """
     keys = [each.key for each in space]
     if not keys or len(set(keys)) < len(keys):
@@ -158,10 +159,49 @@ def check_space(recipe: Recipe, space: Space) -> None:
         try:
             for value in _ends(recipe, each):
                 _check_value(recipe, each.key, value, [other for other in space if other is not each])
+                _check_kept(recipe, each, value)
         except UserError as error:
             if str(error).startswith(f"{each.key}: "):
                 raise type(error)(f"--space {error}") from None
             raise
+
+
+def check_search(recipe: Recipe, space: Space, confirm: int) -> None:
+    """Check a search before anything is decoded: its space, that there is a validation side, and what `confirm` seeds would vary.
+
+    Raises UserError; see also `check_space`.
+    """
+    check_space(recipe, space)
+    protocol = judging(recipe)
+    if not protocol.validation:
+        raise UserError(
+            f"a search needs a validation side, and the protocol {protocol.name} has none. Choose another protocol, or set one "
+            f"aside (--set protocols.{protocol.name}.validation={'0.1' if protocol.kind == 'random' else '1'})."
+        )
+    check_confirm(recipe, confirm)
+
+
+def check_confirm(recipe: Recipe, seeds: int) -> None:
+    """Raise UserError if further seeds would all give the same model, so that their scores would confirm nothing."""
+    if seeds and deterministic_model(recipe):
+        raise UserError(
+            f"--confirm trains further seeds, and no seed changes the model {recipe.model!r}: leave it out."
+        )
+
+
+def _check_kept(recipe: Recipe, each: Range | Choice, value: Any) -> None:
+    """Raise UserError if a value decides whether a run keeps its last epoch or its best one, whose scores are higher by chance."""
+    try:
+        tried = recipe.override(each.key, value)
+    except UserError:  # accepted together with other values alone
+        return
+    if tried.keeps_last == recipe.keeps_last:
+        return
+    last, best = (tried, recipe) if tried.keeps_last else (recipe, tried)
+    raise UserError(
+        f"{each}: with {lookup(last, each.key)} the last epoch is scored, and with {lookup(best, each.key)} the best one, whose "
+        f"score is higher by chance. Let every trial choose its epoch: --set monitor=val_{recipe.tasks[0].name}_uar."
+    )
 
 
 def _check_value(recipe: Recipe, key: str, value: Any, others: Space) -> None:

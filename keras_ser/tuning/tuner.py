@@ -17,7 +17,7 @@ from keras_ser.tuning.chief import Chief
 from keras_ser.tuning.proposals import METHODS, check_grid
 from keras_ser.tuning.runs import OWNER
 from keras_ser.tuning.search_report import Found
-from keras_ser.tuning.space import Space, check_space, judging
+from keras_ser.tuning.space import Space, check_confirm, check_space, judging
 
 TRIALS = 20
 
@@ -84,6 +84,7 @@ def search(
             f"`seeds` must be from 1 to the recipe's number of seeds, {len(recipe.seeds)}. Received: {seeds}."
         )
     check_space(recipe, space)
+    check_confirm(recipe, confirm)
     narrow = recipe.replace(protocols=(judging(recipe),), seeds=recipe.seeds[:seeds])
     check_jobs(narrow, data, folds)
     todo = jobs(narrow, data, folds)

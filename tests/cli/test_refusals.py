@@ -41,6 +41,7 @@ RECIPES = {
     "noise": first,
     "cascade": label.replace(first=first),
     "mask": label.replace(first=masking, discard="mask"),
+    "spectral": label.replace(frontend=FrontendConfig(("log_mel",), normalize=True)),
     "speaker": label.replace(tasks=(Task("speaker", identity=True), EMOTION)),
     "vggvox": label.replace(
         model="vggvox",
@@ -98,6 +99,7 @@ TABLE = [
     ("label", "frontend.preemphasis=1", ["`preemphasis` must be in [0, 1)"]),
     ("label", "config.beta=NaN", ["`beta` must be at least 0 and finite"]),
     ("label", "augment.probability=2", ["`probability` must be in [0, 1]"]),
+    ("spectral", "augment.gain=15", ["augment.gain", "frontend.normalize", "leave augment.gain at 0"]),
     ("label", "streams.clips.corpus=foo", ["must read the recipe's own corpus", "foo"]),
     ("noise", "streams.noisy.corpus=foo", ["'noisy' reads the corpus 'foo'", "--corpus-root foo=DIR"]),
     ("noise", "streams.noisy.noises=wind", ["'wind'", "neither generated nor a file", "--noise-root"]),
@@ -124,6 +126,22 @@ def test_set_is_refused_before_decoding(train, capsys, tmp_path, variant, pair, 
     message = mistake(capsys, train(variant, "--set", pair))
     assert all(word in message for word in words), message
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--set", "epochs=3", "--set", "epochs=4"], ["--set epochs is given twice: 3 and 4"]),
+        (["--seeds", "9999999999"], ["at most 10000 seeds", "--seed N"]),
+    ],
+)
+def test_options_that_contradict_or_overflow_are_refused(train, capsys, options, words):
+    try:
+        code = train("label", *options)
+    except SystemExit as ended:  # of the parser
+        code = ended.code
+    message = mistake(capsys, code)
+    assert all(word in message for word in words), message
 
 
 def test_a_corpus_root_that_no_stream_reads_is_refused(train, capsys, tmp_path):

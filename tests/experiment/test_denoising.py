@@ -157,6 +157,8 @@ def test_an_unseen_file_of_a_joined_noise_is_not_trained_on(tmp_path, rng):
         recipe = noises.with_noises(tiny.MASKED, options(tmp_path, unseen))
         assert recipe.streams[1].noises == trained and recipe.tasks[1].labels == ("clean", *trained)
         assert noises.tested_noises(options(tmp_path, unseen)) == (*trained, unseen)
+    with pytest.raises(ValueError, match="--unseen factory holds out factory1 as well: name one of the two"):
+        noises.tested_noises(options(tmp_path, "factory,factory1"))
     with pytest.raises(ValueError, match="--unseen engine: there is no such noise"):
         noises.tested_noises(options(tmp_path, "engine"))
     with pytest.raises(ValueError, match="not by --set"):

@@ -94,6 +94,13 @@ def test_what_is_generated(root, name, generated):
     assert is_generated(name, root) is generated and is_generated(name, None)
 
 
+def test_a_file_that_differs_in_case_is_not_taken_for_a_colour(tmp_path, root):
+    (root / "white.wav").rename(tmp_path / "White.wav")
+    with pytest.raises(ValueError, match="noise 'white' is no file, but there is 'White'"):
+        bank(["white"], root=tmp_path)
+    (tmp_path / "White.wav").rename(root / "white.wav")
+
+
 def test_unknown_noises_are_errors(root):
     with pytest.raises(
         ValueError, match=r"noise 'pub' is neither .* There are: white, .*violet, .*factory1.*--noise-root.*--set"

@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 
 from keras_ser.models import svm
+from keras_ser.recipe import OptimizerConfig
 from keras_ser.tuning import landscape, parse
 from keras_ser.tuning.judgement import interval, limit, verdict
 from keras_ser.tuning.search_report import Found
@@ -144,6 +145,30 @@ def test_a_search_within_chance_says_so(judged):
     assert verdict(judged)[0].startswith("The search is within chance: the best of 3 trials scores")
     scored(judged, 0.3, most + 0.01, 0.2)
     assert not any("within chance" in sentence for sentence in verdict(judged))
+
+
+def test_each_trial_counts_the_epochs_that_it_chooses_from(judged):
+    """Of three trials, one keeps its last epoch: as if there were 1 + 2 x 20 guesses."""
+    scored(judged, 0.3, 0.4, 0.2)
+    judged.recipe, most = judged.recipe.replace(epochs=20, monitor="", optimizer=OptimizerConfig()), {}
+    cosine = OptimizerConfig(schedule="cosine")
+    for last in range(4):
+        judged.recipe = Schedules(judged.recipe, cosine, last)
+        most[last] = limit(judged)
+        judged.recipe = judged.recipe.recipe
+    assert most[0] > most[1] > most[2] > most[3]
+    judged.recipe = judged.recipe.replace(epochs=1)
+    assert limit(judged) == pytest.approx(most[3])
+
+
+class Schedules:
+    """A recipe of which the first `last` trials keep the last epoch."""
+
+    def __init__(self, recipe, cosine, last):
+        self.recipe, self.tasks, self.given = recipe, recipe.tasks, iter([cosine] * last)
+
+    def change(self, values):
+        return self.recipe.replace(optimizer=next(self.given, self.recipe.optimizer))
 
 
 @pytest.mark.parametrize("redrawn", [1.0, 0.3, 0.03])

@@ -3,10 +3,11 @@ import dataclasses
 import pytest
 
 from keras_ser.errors import UserError
+from keras_ser.models import svm
 from keras_ser.overrides import lookup
-from keras_ser.recipe import OptimizerConfig, Recipe
+from keras_ser.recipe import OptimizerConfig, Recipe, Sampling
 from keras_ser.tuning import Choice, Range, check_space, default_space, parse, search_folder
-from keras_ser.tuning.space import judging, whole_numbers
+from keras_ser.tuning.space import check_confirm, check_search, judging, whole_numbers
 from tests.training import tiny
 
 
@@ -63,11 +64,30 @@ def test_invalid_spaces_are_refused(text, words):
         (["optimizer.name=adam,sgd", "config.units=3,x"], ValueError, "expected int"),
         (["optimizer.name=adam,lion"], ValueError, "`optimizer.name` must be one of"),
         (["first.config.beta=0:1"], KeyError, "--space first.config.beta"),  # it has no first model
+        (["initial=aaaaaaaaaaaa,bbbbbbbbbbbb"], ValueError, "defines the task, the data or the score"),
     ],
 )
 def test_keys_and_values_that_cannot_be_searched_are_refused(space, error, words):
     with pytest.raises(error, match=words):
         check_space(tiny.TRAINED, [parse(text) for text in space])
+
+
+def test_a_search_over_schedules_needs_epochs_that_are_all_chosen():
+    space = [parse("optimizer.schedule=constant,cosine")]
+    check_space(tiny.TRAINED.replace(monitor="val_emotion_uar"), space)
+    with pytest.raises(UserError, match="with cosine the last epoch is scored, and with constant the best one"):
+        check_space(tiny.TRAINED.replace(monitor=""), space)
+
+
+def test_what_no_search_can_score_or_confirm_is_refused():
+    space, blind = default_space(tiny.TRAINED), dataclasses.replace(tiny.SPEAKERS, validation=0)
+    check_search(tiny.TRAINED, space, 5)
+    with pytest.raises(UserError, match=rf"--set protocols.{blind.name}.validation=1"):
+        check_search(tiny.TRAINED.replace(protocols=(blind,)), space, 0)
+    machine = tiny.SINGLE.replace(model="svm", config=svm.Config(), sampling=Sampling("whole"))
+    check_confirm(machine, 0)
+    with pytest.raises(UserError, match="no seed changes the model 'svm': leave it out"):
+        check_search(machine, [parse("config.C=1,10")], 5)
 
 
 def test_no_protocol_that_selects_on_the_test_side_judges():
