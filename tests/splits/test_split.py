@@ -139,6 +139,45 @@ def test_an_auxiliary_corpus_may_not_hold_a_tested_group(column):
         check("ravdess", "03", split=drawn)
 
 
+@pytest.mark.parametrize("side", ["validation", "test"])
+def test_an_auxiliary_corpus_may_not_hold_another_cut_of_a_tested_recording(side):
+    """Named by `origin`, in files of its own; a drawn validation side is kept from training as well."""
+    corpus = dataclasses.replace(corpus_of(4, origin=["r1", None, "r3", "r4"]), name="manifest")
+    sides = {"validation": ([0], [2], [3]), "test": ([0], [1], [2, 3])}[side]
+    split = split_of(*sides, validation_apart=False)
+
+    def check(*origins, name="manifest", split=split):
+        check_split(split, corpus, None, [auxiliary(len(origins), name, origin=origins)])
+
+    check("r1", "r9", None)  # what trains may train twice
+    check("r3", "r4", name="emodb")
+    check("emodb/r3")
+    for name, given, said in (("manifest", "R3 ", "manifest/R3 "), ("emodb", "manifest/r3", "manifest/r3")):
+        with pytest.raises(LeakageError, match=f"origin must be .* auxiliary corpus {name} holds .*: {said}. Take"):
+            check("r9", given, name=name)
+        check("r9", given, name=name, split=dataclasses.replace(split, together=False))
+
+
+def test_an_origin_that_names_a_file_or_a_clip_means_that_one():
+    """As tables without `origin` and windows have it: two corpora may have a file of one name."""
+    corpus, (other, _) = corpus_of(4, origin=[f"{i}.wav" for i in range(4)]), auxiliary(origin=["2.wav", "3.wav"])
+    split = split_of([0], [1], [2, 3])
+    elsewhere = [
+        dataclasses.replace(u, path=f"../x/{name}", groups={"origin": name})
+        for u, name in zip(other, ("2.wav", "3.wav"), strict=True)
+    ]
+    check_split(split, corpus, None, [(dataclasses.replace(other, name="made", utterances=tuple(elsewhere)), {})])
+    with pytest.raises(LeakageError, match="holds .*: made/2.wav, made/3.wav. Take"):  # no files of the other corpus
+        check_split(split, corpus, None, [(dataclasses.replace(other, name="made"), {})])
+
+    def windows(corpus, count):
+        cut = [dataclasses.replace(u, id=f"{u.id}@000", groups={"origin": u.id}) for u in corpus.utterances[-count:]]
+        return dataclasses.replace(corpus, utterances=(*corpus.utterances[:-count], *cut))
+
+    tested = dataclasses.replace(split, test=("c02@000", "c03@000"))
+    check_split(tested, windows(corpus_of(4), 2), None, [(dataclasses.replace(windows(other, 2), name="made"), {})])
+
+
 def test_what_a_grouped_protocol_cannot_keep_is_found():
     """Speakers apart, and a copy of one's clip under another's name: no validation share may hide it."""
     corpus = make(["s0", "s1", "s2", "s3"])
