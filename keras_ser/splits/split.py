@@ -199,12 +199,12 @@ def _places(corpus: Corpus) -> set[str]:
     return {origin for i, origin in origins if origin in ends or i.startswith(f"{origin}@")}
 
 
-def _file(corpus: Corpus, utterance: Utterance) -> tuple[str, str]:
-    folder, name = os.path.split(corpus.file(utterance))
-    return _folder(folder), name
+def _file(corpus: Corpus, utterance: Utterance) -> str:
+    return _without_links(os.path.join(corpus.root, utterance.path))
 
 
-_folder = functools.lru_cache(maxsize=4096)(os.path.realpath)
+# also without a link that the file itself is, as git-annex, DVC and Hugging Face's cache store it
+_without_links = functools.lru_cache(maxsize=1 << 17)(os.path.realpath)
 
 
 def _on_two_sides(values: Mapping[str, Any], sides: Mapping[str, str]) -> list[list[str]]:

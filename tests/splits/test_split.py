@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from contextlib import nullcontext
 
 import pytest
 
@@ -106,6 +107,22 @@ def test_an_auxiliary_corpus_may_not_hold_other_cuts_of_what_is_tested(side, tmp
             continue
         with pytest.raises(LeakageError, match=f"holds recordings of the validation or test side: cut = c0{number}"):
             check_split(split_of(*sides.values()), corpus, None, given)
+
+
+def test_a_linked_file_is_the_file_that_it_leads_to(tmp_path):
+    """As git-annex, DVC and Hugging Face's cache store recordings."""
+    (tmp_path / "store").write_bytes(b"")
+    for name in ("a/2.wav", "b/cut.wav"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).symlink_to(tmp_path / "store")
+    (tmp_path / "b" / "else.wav").symlink_to(tmp_path / "gone")
+    corpus = dataclasses.replace(corpus_of(3), root=tmp_path / "a")
+    other = dataclasses.replace(corpus_of(1), root=tmp_path / "b")
+    for path, leaks in (("else.wav", False), ("cut.wav", True)):
+        cut = dataclasses.replace(other.utterances[0], id="cut", path=path, start=0.5)
+        given = [(dataclasses.replace(other, utterances=(cut,)), {})]
+        with pytest.raises(LeakageError, match="holds recordings .*: cut = c02") if leaks else nullcontext():
+            check_split(split_of([0], [1], [2]), corpus, None, given)
 
 
 @pytest.mark.parametrize("column", ["speaker", "session", "film", "sentence"])
