@@ -118,18 +118,37 @@ def test_what_is_cut_from_one_file_has_one_origin(folder):
     )
     corpus = manifest.read(table)
     assert {u.id: u.groups.get("origin") for u in corpus} == {
-        "whole": "a/one.wav",
-        "cut": "a/one.wav",
-        "detour": "a/one.wav",
+        "whole": "reel 7",
+        "cut": "reel 7",
+        "detour": "reel 7",
         "tape": "reel 7",
         "alone": None,
         "real": "linked.wav",
         "link": "linked.wav",
     }
     assert {u.path for u in corpus} == {"a/one.wav", "a/two.flac", "three.wav", "linked.wav"}
-    split = Split("p", 0, ("cut", "alone"), (), ("whole",))
-    with pytest.raises(LeakageError, match="origin must be on one side only"):
-        check_split(split, corpus)
+    for tested in ("whole", "tape"):
+        split = Split("p", 0, ("cut", "alone"), (), (tested,))
+        with pytest.raises(LeakageError, match="origin must be on one side only"):
+            check_split(split, corpus)
+    named = manifest.read(write(folder, table.read_text().replace("reel 7", "")))
+    assert {u.groups.get("origin") for u in named} == {"a/one.wav", "linked.wav", None}
+
+
+def test_one_file_of_several_origins(folder):
+    """Clips apart may each name their own; which one another clip has, nobody can know."""
+    head, apart = "id,file,start,end,origin\n", "b,a/one.wav,0.2,,r2\na,a/one.wav,0,0.2,r1\n"
+    corpus = manifest.read(write(folder, head + apart))
+    assert {u.id: u.groups["origin"] for u in corpus} == {"a": "r1", "b": "r2"}
+    assert len(manifest.read(write(folder, head + apart + "c,a/one.wav,0.1,0.2,R1\n"))) == 3
+    rule = "clips of one file must name one `origin`, or each its own where they do not overlap. Received: a/one.wav has"
+    for more, said in (
+        ("c,./a/one.wav,0.2,0.3,\n", r"'r2' \(line 2\), 'r1' \(line 3\), none \(line 4\)\. Correct table.csv"),
+        ("c,a/one.wav,0.1,0.3,r1\n", r"'r2' \(line 2\), 'r1' \(line 3\)\. Correct"),
+        ("c,a/one.wav,,,r2\n", r"'r2' \(line 2\), 'r1' \(line 3\)\. Correct"),
+    ):
+        with pytest.raises(CorpusError, match=f"{rule} {said}"):
+            manifest.read(write(folder, head + apart + more))
 
 
 def test_further_groups(folder):
