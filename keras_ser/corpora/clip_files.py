@@ -13,7 +13,11 @@ from keras_ser.corpora.spelling import comparable, quoted, shown
 
 
 def relative_paths(files: Iterable[str], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Return (name of a file -> its path relative to `folder`, that path -> its name in ids); `files` may be absolute."""
+    """Return (name of a file -> its path relative to `folder`, that path -> its name in ids); `files` may be absolute.
+
+    Files outside the folder are called by their path below the folder that they share, or as many above it as tell their names from
+    those of the files inside.
+    """
     real, paths, short = os.path.realpath(folder), {}, {}
     outside = []
     for file in files:
@@ -25,8 +29,12 @@ def relative_paths(files: Iterable[str], folder: Path) -> tuple[dict[str, str], 
         paths[file] = Path(os.path.relpath(file, real)).as_posix()
         outside.append(file)
     shared = os.path.commonpath([os.path.dirname(file) for file in outside]) if outside else ""
-    short |= {paths[file]: Path(file).relative_to(shared).as_posix() for file in outside}
-    return paths, short
+    inner, at = set(short), Path(shared)
+    for place in (at, *at.parents):
+        names = {paths[file]: Path(file).relative_to(place).as_posix() for file in outside}
+        if inner.isdisjoint(names.values()):
+            return paths, short | names
+    return paths, short | {path: path for path in names}
 
 
 def with_origins(utterances: Sequence[Utterance], folder: Path, names: Mapping[str, str]) -> list[Utterance]:

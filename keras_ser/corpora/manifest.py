@@ -64,8 +64,8 @@ def read(
 
     Raises:
         CorpusError: the errors of `table.read_table`; missing files; labels that are not in `labels`; absolute ids; segments that
-            end before they start; unknown genders, or two for one speaker; duplicate ids; one file with several origins; `columns` that
-            the table lacks.
+            end before they start; unknown genders, or two for one speaker; duplicate ids; a file of which clips have several
+            origins; `columns` that the table lacks.
     """
     columns = _asked_columns(columns)
     table = found_table(root, columns.get("file"))
