@@ -105,9 +105,8 @@ def read(
             continue
         if file is None:
             reason = names.reason(name) if name else ""
-            problems["missing"].append(
-                f"{shown(name) or 'an empty field'} (line {line}{': ' if reason else ''}{reason})"
-            )
+            said = shown(name) if any(map(str.isalnum, name)) else quoted(name) if name else "an empty field"
+            problems["missing"].append(f"{said} (line {line}{': ' if reason else ''}{reason})")
             continue
         if name in names.respelled:
             respelled.append(f"{quoted(name)} in line {line} is {quoted(file)}")

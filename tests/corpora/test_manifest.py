@@ -328,3 +328,9 @@ def test_audio_root(folder, tmp_path_factory):
     assert corpus.root == folder and corpus.utterances[0].path == "three.wav"
     with pytest.raises(CorpusError, match="the audio root must be a folder"):
         manifest.read(table, audio_root=folder / "three.wav")
+
+
+def test_a_folder_in_place_of_a_file(folder):
+    for name, said in ((".", "'.'"), ("./", "'./'"), ("..", "'..'"), ("a", "a")):
+        with pytest.raises(CorpusError, match=rf"Not found: {said} \(line 2: a folder\)\. Correct"):
+            manifest.read(write(folder, f"file,emotion\n{name},fear\nthree.wav,fear\n"))
