@@ -27,6 +27,7 @@ ODD = (SILENT_CHANNELS, CONSTANT_OFFSET, "clipped", "far beyond full scale")
 SHORTEST_SECONDS = 0.1  # shorter clips are reported
 # Clips longer than this many medians and this many seconds are reported, since a batch is as long as its longest clip.
 OUTLIER, OUTLIER_SECONDS = 10.0, 60.0
+MOST_CLASSES = 20  # of a column of classes; in one of more values, most of them of a single clip, are texts
 
 
 @dataclass(frozen=True)
@@ -116,13 +117,14 @@ def check(corpus: Corpus, progress: bool = False) -> CorpusReport:
 
     ranges, counts, untold = _columns(corpus)
     notes = [*corpus.notes]
-    notes += [
-        f"only one utterance has the {column} {value!r}: it cannot be in training and in test."
-        for column, values in counts.items()
-        if column != "speaker"
-        for value, count in values.items()
-        if count == 1
-    ]
+    for column, values in counts.items():
+        single = [quoted(value) for value, count in values.items() if count == 1]
+        transcript = len(values) > MOST_CLASSES and 2 * len(single) > len(values)
+        if single and column != "speaker" and not transcript:
+            each = "each " if len(single) > 1 else ""
+            notes.append(
+                f"only one utterance {each}has the {column} {listed(single)}: it cannot be in training and in test."
+            )
     facts = {u.id: u for u in corpus}
     duplicates = sorted(tuple(sorted(ids)) for ids in hashes.values() if len(ids) > 1)
     for ids in duplicates:
