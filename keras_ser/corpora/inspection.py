@@ -17,7 +17,7 @@ from keras_ser.audio import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS, AudioE
 from keras_ser.audio import problems as oddities
 from keras_ser.checks import listed
 from keras_ser.corpora.corpus import Corpus
-from keras_ser.corpora.spelling import difference, differing_by_zeros, quoted, spellings
+from keras_ser.corpora.spelling import difference, differing_by_zeros, quoted, spellings, zeros
 from keras_ser.progress import track
 
 # Peak below which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3.
@@ -140,7 +140,7 @@ def check(corpus: Corpus, progress: bool = False) -> CorpusReport:
             for found in spellings(corpus.counts(column))
         ]
     notes += [
-        f"speakers that differ by leading zeros: {listed(map(quoted, found))}. Splits take them for several people; if they are "
+        f"speakers that differ by {zeros(found)}: {listed(map(quoted, found))}. Splits take them for several people; if they are "
         "one, spell the name in one way."
         for found in differing_by_zeros(counts.get("speaker", ()))
     ]

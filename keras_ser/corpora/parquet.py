@@ -17,7 +17,7 @@ from keras_ser.corpora.rows import FILE_COLUMNS, Table, texts
 from keras_ser.errors import UserError
 from keras_ser.files import lock, user_cache, write_json, write_whole
 
-VERSION = 1  # of the files in the cache folder
+VERSION = 2  # of the files in the cache folder
 INDEX = "rows.json"
 ROWS = 64  # rows read at a time, since audio is large
 LONGEST, LONGEST_SUFFIX = 80, 16  # most bytes of a part of a file's name, and of its suffix

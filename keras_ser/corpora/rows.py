@@ -7,6 +7,8 @@ from typing import Any
 
 FILE_COLUMNS = ("file", "file_name")  # the latter is Hugging Face's
 
+MOST_WHOLE = 2.0**53  # floats below it hold every integer
+
 
 @dataclass(frozen=True)
 class Table:
@@ -40,9 +42,14 @@ def texts(
 
 
 def text(value: Any) -> str:
-    """Convert a value to text as in a CSV file; "" for None and NaN."""
+    """Convert a value to text as in a CSV file; "" for None and NaN.
+
+    A whole number is written without a decimal point, since pandas makes the integers of a column floats if a value is missing.
+    """
     if value is None or value != value:
         return ""
+    if isinstance(value, float) and value.is_integer() and abs(value) < MOST_WHOLE:
+        value = int(value)
     return str(value).lower() if isinstance(value, bool) else str(value).strip()
 
 

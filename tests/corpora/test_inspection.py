@@ -149,6 +149,9 @@ def test_odd_labels_are_noted(tmp_path):
         note.startswith("speakers that differ by leading zeros: '03', '3'. ")
         for note in check(manifest.read(table)).notes
     )
+    table.write_text("file,speaker\na.wav,3\nb.wav,3.0\nc.wav,30\n")
+    said = "speakers that differ by zeros after the decimal point: '3', '3.0'. Splits take them for several people"
+    assert any(note.startswith(said) for note in check(manifest.read(table)).notes)
     table.write_text("file,speaker\na.wav,ann\nc.wav,ben\n")
     assert "no emotion: 2 utterances" in check(manifest.read(table)).lines()
 

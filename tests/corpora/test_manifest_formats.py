@@ -1,10 +1,12 @@
 """Tables in other layouts than one CSV: the same clips, whatever they are listed in."""
 
 import json
+import shutil
 
 import pytest
 
 from keras_ser.corpora import CorpusError, manifest
+from keras_ser.splits import LeakageError, Split, check_split
 from tests import corpora_on_disk as disk
 
 ROWS = (("a.wav", "ann", "anger"), ("b.wav", "ben", "fear"), ("c.wav", "ann", "fear"))
@@ -109,6 +111,48 @@ def test_audiofolder_of_two_sides(folder):
     assert [u.groups["subset"] for u in corpus] == list(sides)
 
 
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_numbers_of_people_are_one_in_tables_with_and_without_a_missing_value(kind, folder):
+    """As pandas writes them: floats where a value of the column is missing."""
+    for side, speakers in (("train", [1, 2]), ("test", [1.0, None, 2.0])):
+        (folder / side).mkdir()
+        rows = [{"file_name": f"{i}.wav", "speaker": each, "age": 1.5} for i, each in enumerate(speakers)]
+        for row in rows:
+            shutil.copy(folder / "a.wav", folder / side / row["file_name"])
+        if kind == "jsonl":
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+        else:
+            text = "".join(f"{row['file_name']},{row['speaker'] or ''},1.5\n" for row in rows)
+            text = f"file_name,speaker,age\n{text}"
+        (folder / side / f"metadata.{kind}").write_text(text)
+    corpus = manifest.read(folder)
+    found = {u.id: (u.speaker, u.labels["age"]) for u in corpus}
+    assert found == {
+        "train/0.wav": ("1", 1.5),
+        "train/1.wav": ("2", 1.5),
+        "test/0.wav": ("1", 1.5),
+        "test/1.wav": (None, 1.5),
+        "test/2.wav": ("2", 1.5),
+    }
+    note = "read as whole numbers, as other tables have them: speaker (test/metadata.csv)."
+    assert corpus.notes == ((note,) if kind == "csv" else ())
+    split = Split("p", 0, ("train/0.wav", "train/1.wav"), (), ("test/2.wav",), ("speaker",))
+    with pytest.raises(LeakageError, match="speaker must be on one side only. On two: 2"):
+        check_split(split, corpus)
+
+
+@pytest.mark.parametrize("tested", [("1.0", "2.5"), ("1.0", "ann"), ("v1.0", "v2.0")])
+def test_what_is_not_all_whole_numbers_stays(tested, folder):
+    for side, speakers in (("train", ("1", "2")), ("test", tested)):
+        (folder / side).mkdir()
+        for i, _ in enumerate(speakers):
+            shutil.copy(folder / "a.wav", folder / side / f"{i}.wav")
+        rows = "".join(f"{i}.wav,{name}\n" for i, name in enumerate(speakers))
+        (folder / side / "metadata.csv").write_text(f"file_name,speaker\n{rows}")
+    corpus = manifest.read(folder)
+    assert set(corpus.counts("speaker")) == {"1", "2", *tested} and not corpus.notes
+
+
 def test_class_folders(tmp_path):
     for place, clip in zip(("train/fear/a.wav", "train/joy/b.wav", "test/joy/a.wav"), disk.recordings(3), strict=True):
         disk.write_audio(tmp_path / place, clip)
@@ -186,6 +230,19 @@ def test_damaged_parquet_and_classes_without_names(written):
     path.write_bytes(content)
     with pytest.raises(CorpusError, match="cannot be read as Parquet"):
         manifest.read(path)
+
+
+@pytest.mark.parametrize("stored", ["bytes", "paths"])
+def test_whole_numbers_in_parquet(stored, written, folder):
+    """Shards with and without a missing value: floats in one, integers in the other."""
+    for side, speakers in (("train", [1, 2]), ("test", [1.0, None])):
+        names = [name for name, *_ in ROWS[:2]] if side == "train" else ["c.wav", "d.wav"]
+        shutil.copy(folder / "c.wav", folder / "d.wav")
+        audio = [{"bytes": (folder / name).read_bytes(), "path": name} for name in names]
+        columns = {"audio": audio} if stored == "bytes" else {"file": names}
+        written(f"{side}-00000-of-00001.parquet", columns | {"speaker": speakers, "age": [0.5, 3.0]})
+    corpus = manifest.read(folder)
+    assert corpus.counts("speaker") == {"1": 2, "2": 1} and {u.labels["age"] for u in corpus} == {0.5, 3.0}
 
 
 @pytest.mark.parametrize("stored", ["bytes", "paths"])
