@@ -20,7 +20,7 @@ from keras_ser.checks import listed
 from keras_ser.corpora.corpus import CorpusError
 from keras_ser.corpora.layout import entries, existing_folder, files_below
 from keras_ser.corpora.plain_text import read_text
-from keras_ser.corpora.rows import FILE_COLUMNS, Table, texts
+from keras_ser.corpora.rows import FILE_COLUMNS, Table, check_columns, left_out, note_on_left_out, texts
 from keras_ser.corpora.spelling import quoted, shown
 from keras_ser.corpora.table import NEWLINE, read_table
 from keras_ser.files import user_path
@@ -90,21 +90,27 @@ def _read(path: Path, file_column: str | None) -> Table:
         return read_parquet(path, file_column)
     if suffix == ".jsonl" and path.is_file():
         numbered = _objects(path)
-        rows = texts(numbered.values(), numbered)
-    else:
-        rows = read_table(path, "manifest", likely=(file_column,) if file_column else FILE_COLUMNS)
-    return Table(path, path.parent, rows)
+        notes = note_on_left_out(left_out(numbered.values()), path.name)
+        return Table(path, path.parent, texts(numbered.values(), numbered), notes)
+    return Table(
+        path, path.parent, read_table(path, "manifest", likely=(file_column,) if file_column else FILE_COLUMNS)
+    )
 
 
 def _objects(path: Path) -> dict[int, dict[str, Any]]:
     """Read line number -> JSON object."""
-    found = {}
+    found, keys = {}, []
+
+    def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys[:] = [key for key, _ in pairs]  # in the end those of the outermost object, which is made last
+        return dict(pairs)
+
     text = read_text(path, "manifest: expected JSON lines in UTF-8.", starts=("{",))
     for number, line in enumerate(NEWLINE.split(text), start=1):
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, object_pairs_hook=made)
             json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is not text
         except (ValueError, RecursionError):
             value = None
@@ -112,6 +118,7 @@ def _objects(path: Path) -> dict[int, dict[str, Any]]:
             raise CorpusError(
                 f"manifest: {path.name} must have one JSON object per line. Received: {quoted(line, 40)} in line {number}."
             )
+        check_columns(keys, f"{path.name}, line {number}")
         found[number] = value
     return found
 

@@ -40,6 +40,39 @@ def test_json_lines(folder):
         manifest.read(folder)
 
 
+def test_values_that_are_lists_or_objects(folder):
+    """A list of one value is that value; others are noted, also in the parts of a folder."""
+    rows = [
+        {"file": "a.wav", "emotion": ["anger"], "tags": ["x", "y"], "about": {"mic": 1}, "none": []},
+        {"file": "b.wav", "emotion": "fear", "tags": [["z"]], "about": None, "none": []},
+        {"file": "c.wav", "emotion": None, "tags": ["x", "y"]},
+    ]
+    (folder / "clips.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    corpus = manifest.read(folder / "clips.jsonl")
+    assert [dict(u.labels) for u in corpus] == [{"emotion": "anger"}, {"emotion": "fear", "tags": "z"}, {}]
+    note = "values that are lists, objects or bytes are left out: tags (2 rows), about (1 row)"
+    assert corpus.notes == (f"{note} of clips.jsonl.",)
+    (folder / "train").mkdir()
+    for name in "abc":
+        (folder / f"{name}.wav").rename(folder / "train" / f"{name}.wav")
+    (folder / "clips.jsonl").rename(folder / "train" / "metadata.jsonl")
+    assert manifest.read(folder).notes == (f"{note} of metadata.jsonl.",)
+
+
+@pytest.mark.parametrize(
+    "row", ['"Emotion": "fear", "emotion": "joy"', '"emotion ": 1, "Emotion": 1', '"emotion": 1, "emotion": 2']
+)
+def test_keys_that_are_one_column(row, folder):
+    text = f'{{"file": "a.wav", "about": {{"x": 1, "x": 2}}}}\n\n{{"file": "b.wav", {row}}}\n'
+    (folder / "clips.jsonl").write_text(text)
+    said = "clips.jsonl, line 3 names these columns more than once: 'emotion'. Rename or remove one of each."
+    with pytest.raises(CorpusError, match=said):
+        manifest.read(folder / "clips.jsonl")
+    # of several rows, each may write it in its way
+    (folder / "clips.jsonl").write_text('{"file": "a.wav", "Emotion": "joy"}\n{"file": "b.wav", "emotion": "joy"}\n')
+    assert manifest.read(folder / "clips.jsonl").counts("emotion") == {"joy": 2}
+
+
 @pytest.mark.parametrize("separator", ["\u2028", "\x85"])
 def test_json_lines_end_where_lines_of_a_table_end(separator, folder):
     """Other separators of Unicode may be in a text, as `json.dumps(.., ensure_ascii=False)` writes it."""
@@ -233,6 +266,22 @@ def test_damaged_parquet_and_classes_without_names(written):
 
 
 @pytest.mark.parametrize("stored", ["bytes", "paths"])
+def test_lists_and_columns_of_one_name_in_parquet(stored, written, folder):
+    audio = [{"bytes": (folder / name).read_bytes(), "path": name} for name in ("a.wav", "b.wav")]
+    columns = {"audio": audio} if stored == "bytes" else {"file": ["a.wav", "b.wav"]}
+    columns |= {"emotion": [["anger"], ["fear"]], "vector": [[1.0, 2.0], [3.0, 4.0]]}
+    path = written("clips.parquet", columns)
+    for _ in range(2):  # the second time from the cache
+        corpus = manifest.read(path)
+        assert [dict(u.labels) for u in corpus] == [{"emotion": "anger"}, {"emotion": "fear"}]
+        assert corpus.notes == (
+            "values that are lists, objects or bytes are left out: vector (2 rows) of clips.parquet.",
+        )
+    with pytest.raises(CorpusError, match="clips.parquet names these columns more than once: 'emotion'. Rename or"):
+        manifest.read(written("clips.parquet", columns | {"Emotion": ["joy", "joy"]}))
+
+
+@pytest.mark.parametrize("stored", ["bytes", "paths"])
 def test_whole_numbers_in_parquet(stored, written, folder):
     """Shards with and without a missing value: floats in one, integers in the other."""
     for side, speakers in (("train", [1, 2]), ("test", [1.0, None])):
@@ -304,6 +353,14 @@ def test_audformat_database(folder):
     database["files"] = audformat.Table(audformat.filewise_index(["a.wav"]))
     database.save(str(folder))
     with pytest.raises(CorpusError, match="expected a row for every utterance. Received: .*db.yaml"):
+        manifest.read(folder)
+    database = audformat.Database("twice")
+    files = database["files"] = audformat.Table(audformat.filewise_index(["a.wav"]))
+    for column in ("emotion", "Emotion"):
+        files[column] = audformat.Column()
+        files[column].set(["fear"])
+    database.save(str(folder))
+    with pytest.raises(CorpusError, match="db.yaml names these columns more than once: 'emotion'. Rename"):
         manifest.read(folder)
     (folder / "db.yaml").write_text("name: [")
     with pytest.raises(CorpusError, match="cannot be read as an audformat database"):
