@@ -18,7 +18,7 @@ from pathlib import Path
 
 from keras_ser.checks import listed
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance, check_some
-from keras_ser.corpora.layout import AUDIO, audio_files, entries, locate, unknown_names
+from keras_ser.corpora.layout import AUDIO, audio_files, entries, locate, strays_below, unknown_names
 from keras_ser.corpora.table import read_metadata
 
 CITATION = (
@@ -84,11 +84,12 @@ def read(root: str | Path, metadata: str | Path | None = None, subsets: Sequence
         subsets: any of "Train", "Val" and "Test".
 
     Raises:
-        CorpusError: files, folders or metadata that do not match the corpus; an unknown subset.
+        CorpusError: files, folders or metadata that do not match the corpus; a clip in two emotions' folders; an unknown subset.
     """
     check_some("afew", "subsets", subsets, SUBSETS)
     root = locate(root, "afew", EXPECTED_FILE, _holds)
     clips: dict[str, tuple[Path, str, str | None]] = {}
+    places: dict[str, list[str]] = {}
     strays = []
     for subset in subsets:
         folder = _subset_folder(root, subset)
@@ -99,15 +100,24 @@ def read(root: str | Path, metadata: str | Path | None = None, subsets: Sequence
                 "`subsets`."
             )
         # Train and Val hold folders of emotions, Test the clips themselves; audio anywhere else is an error.
-        for part in (folder, *(path for path in entries(folder) if path.is_dir())):
-            labelled = part.name in EMOTIONS and part != folder
+        parts = (
+            [folder] if subset == "Test" else [folder / emotion for emotion in EMOTIONS if (folder / emotion).is_dir()]
+        )
+        read = []
+        for part in parts:
             for stem, path in audio_files(part, SUFFIXES).items():
-                if NAME.fullmatch(stem) and (labelled if subset != "Test" else part == folder):
-                    clips[f"{subset}/{stem}"] = (path, subset, EMOTIONS.get(part.name))
-                    continue
-                strays.append(path.relative_to(root).as_posix())
+                if NAME.fullmatch(stem):
+                    read.append(path)
+                    places.setdefault(f"{subset}/{stem}", []).append(part.name)
+                    clips[f"{subset}/{stem}"] = (path, subset, EMOTIONS.get(part.name) if subset != "Test" else None)
+        strays += strays_below(folder, read, SUFFIXES)
+        linked = [path for path in entries(folder) if path.is_symlink() and path.is_dir()]  # not entered from above
+        strays += [f"{folder.name}/{place}" for part in linked for place in strays_below(part, read, SUFFIXES)]
     if strays:
         raise unknown_names("afew", strays, f"{EXPECTED_FILE}, in folders named {listed(EMOTIONS)}")
+    twice = [f"{key} in {' and '.join(folders)}" for key, folders in places.items() if len(folders) > 1]
+    if twice:
+        raise CorpusError(f"afew: a clip must have one emotion. Received: {listed(twice)}. Keep one of each.")
     about = read_metadata(metadata, "afew", lambda row: _clips_of(row, clips, subsets))
     utterances = []
     for key, (path, subset, emotion) in clips.items():

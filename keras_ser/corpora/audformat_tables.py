@@ -11,7 +11,7 @@ from typing import Any
 
 from keras_ser.checks import listed
 from keras_ser.corpora.corpus import CorpusError
-from keras_ser.corpora.rows import Table, text, texts
+from keras_ser.corpora.rows import Table, check_columns, text, texts
 from keras_ser.errors import UserError
 
 SPLITS = {"train": "train", "dev": "validation", "test": "test"}
@@ -76,6 +76,7 @@ def read_database(folder: Path) -> Table:
                     if column in apart
                     else {column: next(iter(by.values()))}
                 )
+        check_columns(row, "db.yaml")
         rows.append(row)
     return Table(folder / "db.yaml", folder, texts(rows), notes)
 

@@ -33,6 +33,7 @@ CITATION = (
 EXPECTED_FILE = "recordings_audio/train_1.wav and ratings_gold_standard/arousal/train_1.arff"
 DIMENSIONS = ("arousal", "valence")
 SUBSETS = ("train", "dev", "test")
+STEP_SECONDS = 0.04  # of the gold standard
 RECORDINGS = 9  # recordings in each subset
 
 
@@ -85,16 +86,20 @@ def read(
 
     Args:
         root: the folder of the corpus.
-        segment_seconds: length of a segment in seconds, > 0. The remainder of a recording is a segment of its own if
+        segment_seconds: length of a segment in seconds, >= 0.04. The remainder of a recording is a segment of its own if
             it is at least half as long; otherwise it is added to the previous one.
         subsets: any of "train", "dev" and "test".
         metadata: a CSV file with the column `id` (train_1) and any of speaker, gender, session.
 
     Raises:
-        CorpusError: files or metadata that do not match the corpus; an unknown subset; a `segment_seconds` that is not positive.
+        CorpusError: files or metadata that do not match the corpus; an unknown subset; segments shorter than a
+            step of the gold standard, or in a gap of it.
     """
-    if not segment_seconds > 0:
-        raise CorpusError(f"avec2016: `segment_seconds` must be over 0. Received: {segment_seconds}.")
+    if not segment_seconds >= STEP_SECONDS:
+        raise CorpusError(
+            f"avec2016: `segment_seconds` must be at least {STEP_SECONDS}, a step of the gold standard. "
+            f"Received: {segment_seconds}."
+        )
     check_some("avec2016", "subsets", subsets, SUBSETS)
     root = locate(
         root,
@@ -118,10 +123,10 @@ def read(
         for name in names
         if subset_of[name] != "test"
     }
-    rated = {path.stem for path in (root / "ratings_gold_standard").glob("*/[!.]*.arff")}
-    rated = {name for name in rated if name.partition("_")[0] in subsets}
+    stems = {path.stem for path in (root / "ratings_gold_standard").glob("*/[!.]*.arff")}
+    stems = {name for name in stems if name.partition("_")[0] in subsets}
     absent = [path.relative_to(root) for paths in gold.values() for path in paths.values() if not path.is_file()]
-    absent += [f"recordings_audio/{name}.wav" for name in sorted(rated - set(files))]
+    absent += [f"recordings_audio/{name}.wav" for name in sorted(stems - set(files))]
     if absent:
         raise CorpusError(f"avec2016: these files are missing under {root}: {listed(absent)}. Unpack them there.")
 
@@ -133,10 +138,15 @@ def read(
         duration = float(min(ends)) if ends else audio.duration(files[name])
         row = about.get(name, {})
         for start, end in _bounds(duration, segment_seconds):
-            labels = {
-                dimension: float(values[(times >= start - 1e-9) & (times < end - 1e-9)].mean())
-                for dimension, (times, values) in curves.items()
-            }
+            labels = {}
+            for dimension, (times, values) in curves.items():
+                rated = values[(times >= start - 1e-9) & (times < end - 1e-9)]
+                if not len(rated):
+                    raise CorpusError(
+                        f"avec2016: every segment must have a gold standard. Received: {gold[name][dimension]}, which has no row "
+                        f"from {start:g} to {end:g} s. Unpack it again, or take longer segments."
+                    )
+                labels[dimension] = float(rated.mean())
             utterances.append(
                 Utterance(
                     id=f"{name}/{start:07.2f}-{end:07.2f}",

@@ -17,7 +17,7 @@ from keras_ser.audio import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS, AudioE
 from keras_ser.audio import problems as oddities
 from keras_ser.checks import listed
 from keras_ser.corpora.corpus import Corpus
-from keras_ser.corpora.spelling import difference, differing_by_zeros, quoted, spellings
+from keras_ser.corpora.spelling import difference, differing_by_zeros, quoted, spellings, zeros
 from keras_ser.progress import track
 
 # Peak below which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3.
@@ -27,6 +27,7 @@ ODD = (SILENT_CHANNELS, CONSTANT_OFFSET, "clipped", "far beyond full scale")
 SHORTEST_SECONDS = 0.1  # shorter clips are reported
 # Clips longer than this many medians and this many seconds are reported, since a batch is as long as its longest clip.
 OUTLIER, OUTLIER_SECONDS = 10.0, 60.0
+MOST_CLASSES = 20  # of a column of classes; in one of more values, most of them of a single clip, are texts
 
 
 @dataclass(frozen=True)
@@ -116,13 +117,14 @@ def check(corpus: Corpus, progress: bool = False) -> CorpusReport:
 
     ranges, counts, untold = _columns(corpus)
     notes = [*corpus.notes]
-    notes += [
-        f"only one utterance has the {column} {value!r}: it cannot be in training and in test."
-        for column, values in counts.items()
-        if column != "speaker"
-        for value, count in values.items()
-        if count == 1
-    ]
+    for column, values in counts.items():
+        single = [quoted(value) for value, count in values.items() if count == 1]
+        transcript = len(values) > MOST_CLASSES and 2 * len(single) > len(values)
+        if single and column != "speaker" and not transcript:
+            each = "each " if len(single) > 1 else ""
+            notes.append(
+                f"only one utterance {each}has the {column} {listed(single)}: it cannot be in training and in test."
+            )
     facts = {u.id: u for u in corpus}
     duplicates = sorted(tuple(sorted(ids)) for ids in hashes.values() if len(ids) > 1)
     for ids in duplicates:
@@ -138,7 +140,7 @@ def check(corpus: Corpus, progress: bool = False) -> CorpusReport:
             for found in spellings(corpus.counts(column))
         ]
     notes += [
-        f"speakers that differ by leading zeros: {listed(map(quoted, found))}. Splits take them for several people; if they are "
+        f"speakers that differ by {zeros(found)}: {listed(map(quoted, found))}. Splits take them for several people; if they are "
         "one, spell the name in one way."
         for found in differing_by_zeros(counts.get("speaker", ()))
     ]

@@ -13,13 +13,11 @@ column is read as numbers if all its values are numbers. Separators are comma, s
 lines, Parquet, Hugging Face's `audiofolder`, audformat databases.
 """
 
-import dataclasses
-import os
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
 from keras_ser.checks import listed
+from keras_ser.corpora.clip_files import disputed_origins, relative_paths, with_origins
 from keras_ser.corpora.corpus import Corpus, CorpusError, RowsError, Utterance
 from keras_ser.corpora.label_columns import number, numeric_columns, without_value
 from keras_ser.corpora.manifest_formats import found_table
@@ -32,23 +30,6 @@ from keras_ser.files import user_path
 
 FIELDS = ("id", "file", "speaker", "gender", "start", "end")
 GROUPS = ("session", "sentence", "film", "subset", "origin", "dialog")
-
-
-def _with_origins(utterances: Sequence[Utterance], folder: Path, names: Mapping[str, str]) -> list[Utterance]:
-    """Add the group `origin`, the recording, to segments and to all clips of a file that has several; keep given origins.
-
-    `names` maps a path to the name of the file in ids.
-    """
-    files = {u.path: os.path.realpath(folder / u.path) for u in utterances}
-    clips, first = Counter(files[u.path] for u in utterances), {}
-    for path in sorted(files, key=lambda path: names[path]):
-        first.setdefault(files[path], names[path])
-    return [
-        u
-        if "origin" in u.groups or (u.start is None and u.end is None and clips[files[u.path]] == 1)
-        else dataclasses.replace(u, groups={"origin": first[files[u.path]], **u.groups})
-        for u in utterances
-    ]
 
 
 def _seconds(row: Mapping[str, str]) -> tuple[float | None, float | None]:
@@ -70,8 +51,8 @@ def read(
     """Read a corpus from a CSV file, or another table that `keras_ser.corpora.manifest_formats` reads.
 
     The id is the column `id`, or else the path, with `#start-end` for segments. Segments, and rows that share a file
-    (however its path is spelt), have that file as the group `origin`, unless a column gives one. Absolute paths are stored
-    relative to the folder of the corpus; their ids omit the folder that all absolute paths share.
+    (however its path is spelt), have that file as the group `origin`, or the one that the column `origin` gives for any of them.
+    Absolute paths are stored relative to the folder of the corpus; their ids omit the folder that all absolute paths share.
 
     Args:
         root: the CSV file (or a folder with exactly one, or in another layout).
@@ -83,7 +64,8 @@ def read(
 
     Raises:
         CorpusError: the errors of `table.read_table`; missing files; labels that are not in `labels`; absolute ids; segments that
-            end before they start; unknown genders, or two for one speaker; duplicate ids; `columns` that the table lacks.
+            end before they start; unknown genders, or two for one speaker; duplicate ids; a file of which clips have several
+            origins; `columns` that the table lacks.
     """
     columns = _asked_columns(columns)
     table = found_table(root, columns.get("file"))
@@ -115,7 +97,7 @@ def read(
     problems: dict[str, list[str]] = {key: [] for key in _RULES}
     utterances, respelled, genders, lines, names = [], [], {}, {}, NamedFiles(folder)
     found = {name: names.find(name) for name in dict.fromkeys(row["file"] for _, row in rows)}
-    paths, short = _relative([file for file in found.values() if file is not None], folder)
+    paths, short = relative_paths([file for file in found.values() if file is not None], folder)
     for line, row in rows:
         name, file = row["file"], found[row["file"]]
         if _is_absolute(row.get("id", "")):
@@ -123,9 +105,8 @@ def read(
             continue
         if file is None:
             reason = names.reason(name) if name else ""
-            problems["missing"].append(
-                f"{shown(name) or 'an empty field'} (line {line}{': ' if reason else ''}{reason})"
-            )
+            said = shown(name) if any(map(str.isalnum, name)) else quoted(name) if name else "an empty field"
+            problems["missing"].append(f"{said} (line {line}{': ' if reason else ''}{reason})")
             continue
         if name in names.respelled:
             respelled.append(f"{quoted(name)} in line {line} is {quoted(file)}")
@@ -166,6 +147,7 @@ def read(
         )
         lines.setdefault(utterances[-1].id, []).append(line)
     problems["twice"] = [f"{shown(i)} (lines {listed(at)})" for i, at in lines.items() if len(at) > 1]
+    problems["origins"] = disputed_origins(utterances, folder, lines)
     problems["genders"] = [
         " and ".join(f"{shown(speaker)} {sex} (line {line})" for sex, (speaker, line) in both.items())
         for both in genders.values()
@@ -175,7 +157,7 @@ def read(
     if faults:  # what is left can still be inspected
         utterances = list({u.id: u for u in reversed(utterances)}.values())
         labels = {}
-    utterances = _with_origins(utterances, folder, short)
+    utterances = with_origins(utterances, folder, short)
     if respelled:
         notes.append(f"files were found under other spellings: {listed(respelled)}.")
     vocabulary = {
@@ -228,23 +210,6 @@ def _renamed(table: Table, columns: Mapping[str, str]) -> tuple[Table, list[str]
     return Table(table.path, table.folder, rows), notes
 
 
-def _relative(files: Iterable[str], folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Return (name of a file -> its path relative to `folder`, that path -> its name in ids); `files` may be absolute."""
-    real, paths, short = os.path.realpath(folder), {}, {}
-    outside = []
-    for file in files:
-        inside = next((Path(file).relative_to(at) for at in (folder, real) if Path(file).is_relative_to(at)), None)
-        if not os.path.isabs(file) or inside is not None:
-            paths[file] = file if inside is None else inside.as_posix()
-            short[paths[file]] = paths[file]
-            continue
-        paths[file] = Path(os.path.relpath(file, real)).as_posix()
-        outside.append(file)
-    shared = os.path.commonpath([os.path.dirname(file) for file in outside]) if outside else ""
-    short |= {paths[file]: Path(file).relative_to(shared).as_posix() for file in outside}
-    return paths, short
-
-
 def _is_absolute(text: str) -> bool:
     return PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
 
@@ -273,6 +238,7 @@ _RULES = {
     "gender": "gender must be female, male or empty (f, w, m are understood)",
     "label": "labels must be among those of the option `labels` ({labels})",
     "twice": "a clip must have one row, or rows with different `id`",
+    "origins": "clips of one file must name one `origin`, or each its own where they do not overlap",
     "genders": "a speaker must have one gender",
 }
 

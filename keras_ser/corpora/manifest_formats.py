@@ -20,14 +20,15 @@ from keras_ser.checks import listed
 from keras_ser.corpora.corpus import CorpusError
 from keras_ser.corpora.layout import entries, existing_folder, files_below
 from keras_ser.corpora.plain_text import read_text
-from keras_ser.corpora.rows import FILE_COLUMNS, Table, texts
-from keras_ser.corpora.spelling import quoted
+from keras_ser.corpora.rows import FILE_COLUMNS, Table, check_columns, left_out, note_on_left_out, texts
+from keras_ser.corpora.spelling import quoted, shown
 from keras_ser.corpora.table import NEWLINE, read_table
 from keras_ser.files import user_path
 
 EXPECTED_FILE = "a CSV file with the columns file, speaker, gender, emotion, ..."
 METADATA = "metadata"
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
+_WHOLE, _FLOAT = re.compile(r"-?[0-9]+"), re.compile(r"-?[0-9]+\.0")
 SIDES = {"train": "train", "test": "test", **dict.fromkeys(("validation", "valid", "val", "dev"), "validation")}
 
 
@@ -89,21 +90,27 @@ def _read(path: Path, file_column: str | None) -> Table:
         return read_parquet(path, file_column)
     if suffix == ".jsonl" and path.is_file():
         numbered = _objects(path)
-        rows = texts(numbered.values(), numbered)
-    else:
-        rows = read_table(path, "manifest", likely=(file_column,) if file_column else FILE_COLUMNS)
-    return Table(path, path.parent, rows)
+        notes = note_on_left_out(left_out(numbered.values()), path.name)
+        return Table(path, path.parent, texts(numbered.values(), numbered), notes)
+    return Table(
+        path, path.parent, read_table(path, "manifest", likely=(file_column,) if file_column else FILE_COLUMNS)
+    )
 
 
 def _objects(path: Path) -> dict[int, dict[str, Any]]:
     """Read line number -> JSON object."""
-    found = {}
+    found, keys = {}, []
+
+    def made(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        keys[:] = [key for key, _ in pairs]  # in the end those of the outermost object, which is made last
+        return dict(pairs)
+
     text = read_text(path, "manifest: expected JSON lines in UTF-8.", starts=("{",))
     for number, line in enumerate(NEWLINE.split(text), start=1):
         if not line.strip():
             continue
         try:
-            value = json.loads(line)
+            value = json.loads(line, object_pairs_hook=made)
             json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair is not text
         except (ValueError, RecursionError):
             value = None
@@ -111,6 +118,7 @@ def _objects(path: Path) -> dict[int, dict[str, Any]]:
             raise CorpusError(
                 f"manifest: {path.name} must have one JSON object per line. Received: {quoted(line, 40)} in line {number}."
             )
+        check_columns(keys, f"{path.name}, line {number}")
         found[number] = value
     return found
 
@@ -119,18 +127,43 @@ def _joined(root: Path, parts: Sequence[tuple[str, Table]], file_column: str | N
     """Join several tables into one with paths relative to their folder, or `root` if it differs; a part's side becomes `subset`."""
     if len(parts) == 1 and not parts[0][0]:
         return parts[0][1]
+    floats = _floats([part for _, part in parts])
     folders = {part.folder for _, part in parts}
     folder = folders.pop() if len(folders) == 1 else root
     rows: list[dict[str, str]] = []
     numbers: list[str] = []
-    for side, part in parts:
+    notes = [note for _, part in parts for note in part.notes]
+    for (side, part), made in zip(parts, floats, strict=True):
         moved, name = _mover(part.folder, folder), part.path.relative_to(root).as_posix()
+        if made:
+            notes.append(f"read as whole numbers, as other tables have them: {listed(map(shown, made))} ({name}).")
         for number, row in part.rows:
+            row = row | {key: row[key].removesuffix(".0") for key in made}
             column = file_column or next((name for name in FILE_COLUMNS if name in row), "")
             more = {"subset": side} if side and "subset" not in row else {}
             rows.append({**row, **more, **({column: moved(row[column])} if row.get(column) else {})})
             numbers.append(f"{number} of {name}")
-    return Table(root, folder, texts(rows, numbers), tuple(note for _, part in parts for note in part.notes))
+    return Table(root, folder, texts(rows, numbers), tuple(notes))
+
+
+def _floats(parts: Sequence[Table]) -> list[list[str]]:
+    """Return each table's columns that hold only "1.0", "2.0", .. where another one's hold only integers.
+
+    pandas writes integers so if a value of the column is missing in one table.
+    """
+    kinds = []
+    for part in parts:
+        columns = part.rows[0][1] if part.rows else ()
+        values = {column: [row[column] for _, row in part.rows if row[column]] for column in columns}
+        kinds.append(
+            {
+                column: next((kind for kind in (_WHOLE, _FLOAT) if all(map(kind.fullmatch, found))), None)
+                for column, found in values.items()
+                if found
+            }
+        )
+    whole = {column for found in kinds for column, kind in found.items() if kind is _WHOLE}
+    return [[column for column, kind in found.items() if kind is _FLOAT and column in whole] for found in kinds]
 
 
 def _mover(start: Path, end: Path) -> Callable[[str], str]:

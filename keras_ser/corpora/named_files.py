@@ -50,8 +50,9 @@ class NamedFiles:
             return "a name that is not UTF-8: rename the file"
         place = self.folder / path
         sizes = [len(os.fsencode(part)) for part in path.parts]
-        if max(sizes) > _LONGEST_BYTES:
-            return f"a name of {max(sizes)} bytes, where file systems take {_LONGEST_BYTES}: rename it"
+        longest = max(sizes, default=0)  # "." has no parts
+        if longest > _LONGEST_BYTES:
+            return f"a name of {longest} bytes, where file systems take {_LONGEST_BYTES}: rename it"
         if sum(sizes) + len(sizes) > _LONGEST_PATH_BYTES:
             return f"a path of {sum(sizes) + len(sizes) - 1} bytes, where systems take {_LONGEST_PATH_BYTES}"
         alike = self._alike(text)

@@ -7,17 +7,18 @@ other corpus. The integers of a ClassLabel are replaced by its names.
 import contextlib
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
 from keras_ser.checks import listed
 from keras_ser.corpora.corpus import CorpusError
-from keras_ser.corpora.rows import FILE_COLUMNS, Table, texts
+from keras_ser.corpora.rows import FILE_COLUMNS, Table, check_columns, left_out, note_on_left_out, texts
 from keras_ser.errors import UserError
 from keras_ser.files import lock, user_cache, write_json, write_whole
 
-VERSION = 1  # of the files in the cache folder
+VERSION = 3  # of the files in the cache folder
 INDEX = "rows.json"
 ROWS = 64  # rows read at a time, since audio is large
 LONGEST, LONGEST_SUFFIX = 80, 16  # most bytes of a part of a file's name, and of its suffix
@@ -50,6 +51,7 @@ def read_parquet(path: Path, file_column: str | None = None) -> Table:
     with _as_parquet(path):
         file = parquet.ParquetFile(path)
     schema = file.schema_arrow
+    check_columns(schema.names, path.name)
     audio = [f.name for f in schema if _holds_audio(f.type) and file_column in (None, f.name.lower())]
     if not audio:
         names = {f.name.lower() for f in schema if not pa.types.is_nested(f.type)}
@@ -59,21 +61,24 @@ def read_parquet(path: Path, file_column: str | None = None) -> Table:
                 f"manifest: {path.name} has no column {column!r} of paths, and no audio {{bytes: binary, path: string}}. Received: "
                 f"{listed(f'{f.name} ({f.type})' for f in schema)}. Say which it is: --columns file=COLUMN."
             )
-        return Table(path, path.parent, texts(_rows(file, path)))
+        rows = list(_rows(file, path))
+        return Table(path, path.parent, texts(rows), note_on_left_out(left_out(rows), path.name))
     facts = path.stat()
     said = f"{VERSION} {path.resolve()} {facts.st_size} {facts.st_mtime_ns} {audio[0]}"
     folder = user_cache() / "parquet" / f"{_cut(path.stem)}-{hashlib.sha1(said.encode()).hexdigest()[:12]}"
     with lock(folder):
         if not (folder / INDEX).exists():
             folder.mkdir(parents=True, exist_ok=True)
-            found = [
-                _written(number, row, audio[0], path, folder) for number, row in enumerate(_rows(file, path), start=1)
-            ]
-            write_json(folder / INDEX, found)
-    rows = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+            found, counts = [], Counter()
+            for number, row in enumerate(_rows(file, path), start=1):
+                found.append(_written(number, row, audio[0], path, folder))
+                counts += left_out([row])
+            write_json(folder / INDEX, {"rows": found, "left_out": counts})
+    stored = json.loads((folder / INDEX).read_text(encoding="utf-8"))
+    rows = stored["rows"]
     if file_column:  # the manifest looks for this name
         rows = [{**{k: v for k, v in row.items() if k != "file"}, file_column: row["file"]} for row in rows]
-    return Table(path, folder, texts(rows))
+    return Table(path, folder, texts(rows), note_on_left_out(stored["left_out"], path.name))
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 _IGNORABLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
 )
+_WHOLE = re.compile(r"^(-?\d+)\.0+$")
 
 
 class SpellingWarning(UserWarning):
@@ -83,11 +84,19 @@ def warn_of_spellings(what: str, values: Iterable[object]) -> None:
 
 
 def differing_by_zeros(names: Iterable[str]) -> list[list[str]]:
-    """Return the sorted names that differ by leading zeros of a number alone ("3" and "03"), which may be one name or several."""
+    """Return the sorted names that differ only by leading zeros of a number ("3" and "03") or, if they are whole numbers, by zeros
+    after the decimal point ("3.0"), which may be one name or several.
+    """
     found: dict[str, set[str]] = {}
     for name in names:
-        found.setdefault(re.sub(r"(?<![\d.,])0+(?=\d)", "", comparable(name)), set()).add(name)
+        reduced = re.sub(r"(?<![\d.,])0+(?=\d)", "", comparable(name))
+        found.setdefault(_WHOLE.sub(r"\1", reduced), set()).add(name)
     return [sorted(group) for group in found.values() if len(set(map(comparable, group))) > 1]
+
+
+def zeros(names: Iterable[str]) -> str:
+    """Return which zeros the names of a group of `differing_by_zeros` differ by."""
+    return "zeros after the decimal point" if any(map(_WHOLE.fullmatch, names)) else "leading zeros"
 
 
 def quoted(text: str, most: int = 80) -> str:

@@ -69,7 +69,7 @@ def check_experiment(
         UserError: the recipe cannot be trained, split, monitored or reported.
 
     Warns:
-        SpellingWarning: names of speakers that a split keeps apart differ by leading zeros alone.
+        SpellingWarning: names of speakers that a split keeps apart differ by zeros alone, as "03" and "3", "1.0" and "1".
     """
     from keras_ser.corpora.spelling import SpellingWarning, differing_by_zeros, quoted
     from keras_ser.experiment.planning import any_left, check_splits, experiment_folder
@@ -88,7 +88,7 @@ def check_experiment(
         if alike and any("speaker" in protocol.columns_apart for protocol in recipe.protocols):
             found = listed(" and ".join(map(quoted, names)) for names in alike)
             warnings.warn(
-                f"speakers whose names differ by leading zeros alone are taken for different people: {found}. If they are one, "
+                f"speakers whose names differ by zeros alone are taken for different people: {found}. If they are one, "
                 "spell the name in one way, or the person is in training and in test.",
                 SpellingWarning,
                 stacklevel=2,

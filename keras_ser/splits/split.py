@@ -106,7 +106,8 @@ def check_split(
 
     Values are compared regardless of their spelling (`corpora.spelling.comparable`). Across corpora they are compared by their
     names in `keras_ser.tasks.identity`, "corpus/value": equal names are the same speaker, film, session or sentence only in
-    corpora of one adapter, or if the name itself says so ("ravdess/03" in a manifest).
+    corpora of one adapter, or if the name itself says so ("ravdess/03" in a manifest). An origin that is the name of a file of its
+    corpus, or of a clip that windows were cut from, means that one: there the files are compared.
 
     Args:
         split: the split.
@@ -158,18 +159,26 @@ def _check_auxiliary(
 ) -> None:
     """Raise LeakageError for an auxiliary corpus that holds what the split keeps out of training."""
     known = {u.id: u for u in corpus}
-    tested = (*split.test, *(split.validation if split.validation_apart else ()))
-    for column in split.apart:
-        values = {comparable(identity(known[i].column(column), corpus.name)) for i in tested}
-        named = [identity(u.column(column), other.name) for u in other if u.column(column) is not None]
-        both = sorted({name for name in named if comparable(name) in values})
+    drawn = (*split.test, *(split.validation if split.validation_apart else ()))
+    tested = (*split.validation, *split.test)
+    kept = dict.fromkeys(split.apart, drawn) | ({"origin": tested} if split.together else {})
+    for column, held_out in kept.items():
+        values = {
+            v: comparable(identity(v, corpus.name)) for i in held_out if (v := known[i].column(column)) is not None
+        }
+        names = {v: identity(v, other.name) for u in other if (v := u.column(column)) is not None}
+        both = set(values.values()) & set(map(comparable, names.values()))
+        if both and column == "origin":
+            ours, theirs = _places(corpus), _places(other)
+            both &= {name for value, name in values.items() if value not in ours} | {
+                comparable(name) for value, name in names.items() if value not in theirs
+            }
         if both:
             raise LeakageError(
                 f"{where}: {column} must be on one side only, and the auxiliary corpus {other.name} holds some of the validation "
-                f"or test side: {listed(both)}. Take their clips out of the auxiliary corpus; if they only share a name, write it "
-                "there as CORPUS/NAME."
+                f"or test side: {listed(sorted({name for name in names.values() if comparable(name) in both}))}. Take their clips "
+                "out of the auxiliary corpus; if they only share a name, write it there as CORPUS/NAME."
             )
-    tested = (*split.validation, *split.test)
     files = {_file(corpus, known[i]): i for i in tested}
     cuts = {u.id: files.get(_file(other, u)) for u in other}
     copies = {hashes[i]: i for i in tested if i in hashes}
@@ -182,12 +191,20 @@ def _check_auxiliary(
         )
 
 
-def _file(corpus: Corpus, utterance: Utterance) -> tuple[str, str]:
-    folder, name = os.path.split(corpus.file(utterance))
-    return _folder(folder), name
+def _places(corpus: Corpus) -> set[str]:
+    """Return the origins that name a file of the corpus, or the clip of a window: they mean it, not any recording so called."""
+    parts = [path.split("/") for path in {u.path for u in corpus}]
+    ends = {"/".join(names[start:]) for names in parts for start in range(len(names))}
+    origins = {(u.id, u.groups["origin"]) for u in corpus if "origin" in u.groups}
+    return {origin for i, origin in origins if origin in ends or i.startswith(f"{origin}@")}
 
 
-_folder = functools.lru_cache(maxsize=4096)(os.path.realpath)
+def _file(corpus: Corpus, utterance: Utterance) -> str:
+    return _without_links(os.path.join(corpus.root, utterance.path))
+
+
+# also without a link that the file itself is, as git-annex, DVC and Hugging Face's cache store it
+_without_links = functools.lru_cache(maxsize=1 << 17)(os.path.realpath)
 
 
 def _on_two_sides(values: Mapping[str, Any], sides: Mapping[str, str]) -> list[list[str]]:

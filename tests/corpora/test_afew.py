@@ -45,6 +45,35 @@ def test_one_subset_and_the_test_part(tmp_path):
         afew.read(root, subsets="Train")
 
 
+def test_one_id_in_two_emotions_and_clips_in_deeper_folders(tmp_path):
+    root = disk.write_afew(tmp_path / "afew")
+    clip = disk.recordings(1)[0]
+    for place in ("Train/Happy/000053760.wav", "Train/Sad/000053760.flac", "Val/Happy/000053760.wav"):
+        disk.write_audio(root / place, clip)
+    two = "Train/000053760 in Angry and Happy and Sad, Val/000053760 in Angry and Happy"
+    with pytest.raises(CorpusError, match=f"afew: a clip must have one emotion. Received: {two}. Keep one of each."):
+        afew.read(root)
+    for place in ("Train/Happy/000053760.wav", "Train/Sad/000053760.flac", "Val/Happy/000053760.wav"):
+        (root / place).unlink()
+    for place in ("Train/Sad/deep/000000003.wav", "Val/deep/Sad/000000003.avi", "Test/Sad/000000003.wav"):
+        (root / place).parent.mkdir(parents=True)
+        disk.write_audio((root / place).with_suffix(".wav"), clip)
+        (root / place).with_suffix(".wav").rename(root / place)
+        with pytest.raises(
+            CorpusError, match=f"expected audio files named like .*, in folders .*Received: {place}. Move"
+        ):
+            afew.read(root, subsets=("Train", "Val", "Test") if "Test" in place else ("Train", "Val"))
+        (root / place).unlink()
+    disk.write_audio(tmp_path / "away" / "000000003.wav", clip)
+    (root / "Val" / "Calm").symlink_to(tmp_path / "away")
+    with pytest.raises(CorpusError, match=r"Received: Val/Calm/000000003.wav\. Move"):
+        afew.read(root)
+    (root / "Val" / "Calm").unlink()
+    (root / "Val" / "Sad").rename(tmp_path / "sad")
+    (root / "Val" / "Sad").symlink_to(tmp_path / "sad")
+    assert len(afew.read(root)) == 21
+
+
 def test_metadata(tmp_path):
     root = disk.write_afew(tmp_path / "afew")
     table = tmp_path / "meta.csv"

@@ -61,3 +61,26 @@ def test_a_broken_gold_standard(text, tmp_path):
     (root / "ratings_gold_standard" / "arousal" / "train_1.arff").write_text(text)
     with pytest.raises(CorpusError, match="expected an .arff file with @data rows .*arousal/train_1.arff"):
         avec2016.read(root)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.03, -1.0, float("nan")])
+def test_a_segment_holds_at_least_a_step_of_the_gold_standard(seconds, tmp_path):
+    root = disk.write_avec2016(tmp_path)
+    with pytest.raises(CorpusError, match=f"`segment_seconds` must be at least 0.04, .* Received: {seconds}"):
+        avec2016.read(root, segment_seconds=seconds)
+    values = {name: disk.avec2016_curve(name, "arousal", 12.0)[1] for name in ("train_1", "dev_1")}
+    corpus = avec2016.read(root, segment_seconds=0.04)
+    for name, curve in values.items():
+        found = [u.labels["arousal"] for u in corpus if u.groups["origin"] == name]
+        assert found == pytest.approx(list(curve[: len(found)])) and len(found) >= len(curve) - 1
+
+
+def test_a_gap_in_the_gold_standard(tmp_path):
+    root = disk.write_avec2016(tmp_path)
+    path = root / "ratings_gold_standard" / "valence" / "train_2.arff"
+    rows = [line for line in path.read_text().splitlines() if not 4 <= float((line.split(",") + ["0"])[1] or 0) < 8]
+    path.write_text("\n".join(rows) + "\n")
+    assert len(avec2016.read(root, segment_seconds=6.0)) == 6
+    said = r"has no row from 4 to 8 s\. Unpack it again, or take longer segments\."
+    with pytest.raises(CorpusError, match=f"avec2016: every segment must have .*valence/train_2.arff, which {said}"):
+        avec2016.read(root, segment_seconds=4.0)

@@ -29,7 +29,10 @@ def test_counts_and_durations_of_a_twin(tmp_path):
     assert report.duplicates == (("03-01-03-01-02-01-07", "03-01-03-01-02-02-07"),)
     assert "expected 1440 utterances, found 6." in report.differences
     assert "emotion calm: expected 192, found 1." in report.differences
-    assert any("only one utterance has the emotion 'surprise'" in note for note in report.notes)
+    single = (
+        "only one utterance each has the emotion 'neutral', 'calm', 'anger', 'surprise': it cannot be in training and"
+    )
+    assert any(note.startswith(single) for note in report.notes)
     assert not report.ok and not report.problems
 
 
@@ -146,8 +149,32 @@ def test_odd_labels_are_noted(tmp_path):
         note.startswith("speakers that differ by leading zeros: '03', '3'. ")
         for note in check(manifest.read(table)).notes
     )
+    table.write_text("file,speaker\na.wav,3\nb.wav,3.0\nc.wav,30\n")
+    said = "speakers that differ by zeros after the decimal point: '3', '3.0'. Splits take them for several people"
+    assert any(note.startswith(said) for note in check(manifest.read(table)).notes)
     table.write_text("file,speaker\na.wav,ann\nc.wav,ben\n")
     assert "no emotion: 2 utterances" in check(manifest.read(table)).lines()
+
+
+def test_values_of_one_clip_are_noted_once_per_column(tmp_path):
+    """A transcript, of which most values are of one clip, is no class."""
+    disk.write_audio(tmp_path / "a.wav", disk.recordings(1)[0])
+    table = tmp_path / "clips.csv"
+
+    def notes(*emotions, text="said {}"):
+        rows = [f"{i},a.wav,{emotion},{text.format(i)}\n" for i, emotion in enumerate(emotions)]
+        table.write_text("id,file,emotion,text\n" + "".join(rows))
+        return [note for note in check(manifest.read(table)).notes if "cannot be in training and in test" in note]
+
+    fear = ["fear"] * 40
+    assert notes(*fear) == []
+    one = "only one utterance has the emotion 'joy': it cannot be in training and in test."
+    assert notes(*fear, "joy") == [one]
+    two = "only one utterance each has the emotion 'joy', 'rage': it cannot be in training and in test."
+    assert notes(*fear, "joy", "rage") == [two]
+    (many,) = notes(*fear, *(f"e{i:02}" for i in range(19)))
+    assert many.startswith("only one utterance each has the emotion 'e00', 'e01', ") and "and 9 more: it" in many
+    assert notes(*fear, text="one") == []
 
 
 def test_missing_columns_and_continuous_labels(tmp_path):

@@ -118,18 +118,39 @@ def test_what_is_cut_from_one_file_has_one_origin(folder):
     )
     corpus = manifest.read(table)
     assert {u.id: u.groups.get("origin") for u in corpus} == {
-        "whole": "a/one.wav",
-        "cut": "a/one.wav",
-        "detour": "a/one.wav",
+        "whole": "reel 7",
+        "cut": "reel 7",
+        "detour": "reel 7",
         "tape": "reel 7",
         "alone": None,
         "real": "linked.wav",
         "link": "linked.wav",
     }
     assert {u.path for u in corpus} == {"a/one.wav", "a/two.flac", "three.wav", "linked.wav"}
-    split = Split("p", 0, ("cut", "alone"), (), ("whole",))
-    with pytest.raises(LeakageError, match="origin must be on one side only"):
-        check_split(split, corpus)
+    for tested in ("whole", "tape"):
+        split = Split("p", 0, ("cut", "alone"), (), (tested,))
+        with pytest.raises(LeakageError, match="origin must be on one side only"):
+            check_split(split, corpus)
+    named = manifest.read(write(folder, table.read_text().replace("reel 7", "")))
+    assert {u.groups.get("origin") for u in named} == {"a/one.wav", "linked.wav", None}
+
+
+def test_one_file_of_several_origins(folder):
+    """Clips apart may each name their own; which one another clip has, nobody can know."""
+    head, apart = "id,file,start,end,origin\n", "b,a/one.wav,0.2,,r2\na,a/one.wav,0,0.2,r1\n"
+    corpus = manifest.read(write(folder, head + apart))
+    assert {u.id: u.groups["origin"] for u in corpus} == {"a": "r1", "b": "r2"}
+    assert len(manifest.read(write(folder, head + apart + "c,a/one.wav,0.1,0.2,R1\n"))) == 3
+    rule = (
+        "clips of one file must name one `origin`, or each its own where they do not overlap. Received: a/one.wav has"
+    )
+    for more, said in (
+        ("c,./a/one.wav,0.2,0.3,\n", r"'r2' \(line 2\), 'r1' \(line 3\), none \(line 4\)\. Correct table.csv"),
+        ("c,a/one.wav,0.1,0.3,r1\n", r"'r2' \(line 2\), 'r1' \(line 3\)\. Correct"),
+        ("c,a/one.wav,,,r2\n", r"'r2' \(line 2\), 'r1' \(line 3\)\. Correct"),
+    ):
+        with pytest.raises(CorpusError, match=f"{rule} {said}"):
+            manifest.read(write(folder, head + apart + more))
 
 
 def test_further_groups(folder):
@@ -278,6 +299,27 @@ def test_absolute_paths_become_relative(folder, tmp_path_factory):
     ]
 
 
+def test_files_of_one_name_within_and_outside_the_folder_have_two_ids(folder, tmp_path_factory):
+    away = tmp_path_factory.mktemp("away")
+    for name, clip in zip(("in/x/three.wav", "in/x/other.wav"), disk.recordings(2), strict=True):
+        disk.write_audio(away / name, clip)
+    names = ["three.wav", away / "in/x/three.wav", away / "in/x/other.wav"]
+    text = "file\n" + "".join(f"{name}\n" for name in names)
+    corpus = manifest.read(write(folder, text))
+    assert [u.id for u in corpus] == ["three.wav", "x/other.wav", "x/three.wav"]
+    assert [corpus.file(u).resolve() for u in corpus] == [folder / "three.wav", names[2], names[1]]
+    segments = manifest.read(write(folder, "id,file,start\n" + "".join(f"{i},{n},0\n" for i, n in enumerate(names))))
+    assert [u.groups["origin"] for u in segments] == ["three.wav", "x/three.wav", "x/other.wav"]
+    for parent in [away / "in/x", *(away / "in/x").parents][:-1]:  # even where each folder above has such a file
+        name = (away / "in/x/three.wav").relative_to(parent).as_posix()
+        disk.write_audio(folder / name, disk.recordings(1)[0])
+        text += f"{name}\n" * (name != "three.wav")
+    disk.write_audio(folder / str(names[1])[1:], disk.recordings(1)[0])
+    corpus = manifest.read(write(folder, text + f"{str(names[1])[1:]}\n"))
+    assert len({u.id for u in corpus}) == len(corpus) == text.count("\n")
+    assert not any(u.id.startswith("/") for u in corpus)
+
+
 def test_audio_root(folder, tmp_path_factory):
     table = write(tmp_path_factory.mktemp("tables"), "file\nthree.wav\n")
     with pytest.raises(CorpusError, match=r"or to --audio-root DIR\). Not found: three.wav"):
@@ -286,3 +328,9 @@ def test_audio_root(folder, tmp_path_factory):
     assert corpus.root == folder and corpus.utterances[0].path == "three.wav"
     with pytest.raises(CorpusError, match="the audio root must be a folder"):
         manifest.read(table, audio_root=folder / "three.wav")
+
+
+def test_a_folder_in_place_of_a_file(folder):
+    for name, said in ((".", "'.'"), ("./", "'./'"), ("..", "'..'"), ("a", "a")):
+        with pytest.raises(CorpusError, match=rf"Not found: {said} \(line 2: a folder\)\. Correct"):
+            manifest.read(write(folder, f"file,emotion\n{name},fear\nthree.wav,fear\n"))

@@ -1,10 +1,12 @@
 """Tables in other layouts than one CSV: the same clips, whatever they are listed in."""
 
 import json
+import shutil
 
 import pytest
 
 from keras_ser.corpora import CorpusError, manifest
+from keras_ser.splits import LeakageError, Split, check_split
 from tests import corpora_on_disk as disk
 
 ROWS = (("a.wav", "ann", "anger"), ("b.wav", "ben", "fear"), ("c.wav", "ann", "fear"))
@@ -36,6 +38,39 @@ def test_json_lines(folder):
     (folder / "clips.jsonl").write_text(lines() + "[1]\n")
     with pytest.raises(CorpusError, match=r"one JSON object per line. Received: '\[1\]' in line 4"):
         manifest.read(folder)
+
+
+def test_values_that_are_lists_or_objects(folder):
+    """A list of one value is that value; others are noted, also in the parts of a folder."""
+    rows = [
+        {"file": "a.wav", "emotion": ["anger"], "tags": ["x", "y"], "about": {"mic": 1}, "none": []},
+        {"file": "b.wav", "emotion": "fear", "tags": [["z"]], "about": None, "none": []},
+        {"file": "c.wav", "emotion": None, "tags": ["x", "y"]},
+    ]
+    (folder / "clips.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    corpus = manifest.read(folder / "clips.jsonl")
+    assert [dict(u.labels) for u in corpus] == [{"emotion": "anger"}, {"emotion": "fear", "tags": "z"}, {}]
+    note = "values that are lists, objects or bytes are left out: tags (2 rows), about (1 row)"
+    assert corpus.notes == (f"{note} of clips.jsonl.",)
+    (folder / "train").mkdir()
+    for name in "abc":
+        (folder / f"{name}.wav").rename(folder / "train" / f"{name}.wav")
+    (folder / "clips.jsonl").rename(folder / "train" / "metadata.jsonl")
+    assert manifest.read(folder).notes == (f"{note} of metadata.jsonl.",)
+
+
+@pytest.mark.parametrize(
+    "row", ['"Emotion": "fear", "emotion": "joy"', '"emotion ": 1, "Emotion": 1', '"emotion": 1, "emotion": 2']
+)
+def test_keys_that_are_one_column(row, folder):
+    text = f'{{"file": "a.wav", "about": {{"x": 1, "x": 2}}}}\n\n{{"file": "b.wav", {row}}}\n'
+    (folder / "clips.jsonl").write_text(text)
+    said = "clips.jsonl, line 3 names these columns more than once: 'emotion'. Rename or remove one of each."
+    with pytest.raises(CorpusError, match=said):
+        manifest.read(folder / "clips.jsonl")
+    # of several rows, each may write it in its way
+    (folder / "clips.jsonl").write_text('{"file": "a.wav", "Emotion": "joy"}\n{"file": "b.wav", "emotion": "joy"}\n')
+    assert manifest.read(folder / "clips.jsonl").counts("emotion") == {"joy": 2}
 
 
 @pytest.mark.parametrize("separator", ["\u2028", "\x85"])
@@ -107,6 +142,48 @@ def test_audiofolder_of_two_sides(folder):
     sides = ("train", "train", "validation")
     assert facts(corpus) == [(f"{side}/{n}", s, e) for side, (n, s, e) in zip(sides, ROWS, strict=True)]
     assert [u.groups["subset"] for u in corpus] == list(sides)
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_numbers_of_people_are_one_in_tables_with_and_without_a_missing_value(kind, folder):
+    """As pandas writes them: floats where a value of the column is missing."""
+    for side, speakers in (("train", [1, 2]), ("test", [1.0, None, 2.0])):
+        (folder / side).mkdir()
+        rows = [{"file_name": f"{i}.wav", "speaker": each, "age": 1.5} for i, each in enumerate(speakers)]
+        for row in rows:
+            shutil.copy(folder / "a.wav", folder / side / row["file_name"])
+        if kind == "jsonl":
+            text = "".join(json.dumps(row) + "\n" for row in rows)
+        else:
+            text = "".join(f"{row['file_name']},{row['speaker'] or ''},1.5\n" for row in rows)
+            text = f"file_name,speaker,age\n{text}"
+        (folder / side / f"metadata.{kind}").write_text(text)
+    corpus = manifest.read(folder)
+    found = {u.id: (u.speaker, u.labels["age"]) for u in corpus}
+    assert found == {
+        "train/0.wav": ("1", 1.5),
+        "train/1.wav": ("2", 1.5),
+        "test/0.wav": ("1", 1.5),
+        "test/1.wav": (None, 1.5),
+        "test/2.wav": ("2", 1.5),
+    }
+    note = "read as whole numbers, as other tables have them: speaker (test/metadata.csv)."
+    assert corpus.notes == ((note,) if kind == "csv" else ())
+    split = Split("p", 0, ("train/0.wav", "train/1.wav"), (), ("test/2.wav",), ("speaker",))
+    with pytest.raises(LeakageError, match="speaker must be on one side only. On two: 2"):
+        check_split(split, corpus)
+
+
+@pytest.mark.parametrize("tested", [("1.0", "2.5"), ("1.0", "ann"), ("v1.0", "v2.0")])
+def test_what_is_not_all_whole_numbers_stays(tested, folder):
+    for side, speakers in (("train", ("1", "2")), ("test", tested)):
+        (folder / side).mkdir()
+        for i, _ in enumerate(speakers):
+            shutil.copy(folder / "a.wav", folder / side / f"{i}.wav")
+        rows = "".join(f"{i}.wav,{name}\n" for i, name in enumerate(speakers))
+        (folder / side / "metadata.csv").write_text(f"file_name,speaker\n{rows}")
+    corpus = manifest.read(folder)
+    assert set(corpus.counts("speaker")) == {"1", "2", *tested} and not corpus.notes
 
 
 def test_class_folders(tmp_path):
@@ -189,6 +266,35 @@ def test_damaged_parquet_and_classes_without_names(written):
 
 
 @pytest.mark.parametrize("stored", ["bytes", "paths"])
+def test_lists_and_columns_of_one_name_in_parquet(stored, written, folder):
+    audio = [{"bytes": (folder / name).read_bytes(), "path": name} for name in ("a.wav", "b.wav")]
+    columns = {"audio": audio} if stored == "bytes" else {"file": ["a.wav", "b.wav"]}
+    columns |= {"emotion": [["anger"], ["fear"]], "vector": [[1.0, 2.0], [3.0, 4.0]]}
+    path = written("clips.parquet", columns)
+    for _ in range(2):  # the second time from the cache
+        corpus = manifest.read(path)
+        assert [dict(u.labels) for u in corpus] == [{"emotion": "anger"}, {"emotion": "fear"}]
+        assert corpus.notes == (
+            "values that are lists, objects or bytes are left out: vector (2 rows) of clips.parquet.",
+        )
+    with pytest.raises(CorpusError, match="clips.parquet names these columns more than once: 'emotion'. Rename or"):
+        manifest.read(written("clips.parquet", columns | {"Emotion": ["joy", "joy"]}))
+
+
+@pytest.mark.parametrize("stored", ["bytes", "paths"])
+def test_whole_numbers_in_parquet(stored, written, folder):
+    """Shards with and without a missing value: floats in one, integers in the other."""
+    for side, speakers in (("train", [1, 2]), ("test", [1.0, None])):
+        names = [name for name, *_ in ROWS[:2]] if side == "train" else ["c.wav", "d.wav"]
+        shutil.copy(folder / "c.wav", folder / "d.wav")
+        audio = [{"bytes": (folder / name).read_bytes(), "path": name} for name in names]
+        columns = {"audio": audio} if stored == "bytes" else {"file": names}
+        written(f"{side}-00000-of-00001.parquet", columns | {"speaker": speakers, "age": [0.5, 3.0]})
+    corpus = manifest.read(folder)
+    assert corpus.counts("speaker") == {"1": 2, "2": 1} and {u.labels["age"] for u in corpus} == {0.5, 3.0}
+
+
+@pytest.mark.parametrize("stored", ["bytes", "paths"])
 def test_parquet(stored, written, folder):
     """Audio in a column, with classes that are numbers, as Hugging Face writes it; or paths."""
     contents = [(folder / name).read_bytes() for name, *_ in ROWS]
@@ -247,6 +353,14 @@ def test_audformat_database(folder):
     database["files"] = audformat.Table(audformat.filewise_index(["a.wav"]))
     database.save(str(folder))
     with pytest.raises(CorpusError, match="expected a row for every utterance. Received: .*db.yaml"):
+        manifest.read(folder)
+    database = audformat.Database("twice")
+    files = database["files"] = audformat.Table(audformat.filewise_index(["a.wav"]))
+    for column in ("emotion", "Emotion"):
+        files[column] = audformat.Column()
+        files[column].set(["fear"])
+    database.save(str(folder))
+    with pytest.raises(CorpusError, match="db.yaml names these columns more than once: 'emotion'. Rename"):
         manifest.read(folder)
     (folder / "db.yaml").write_text("name: [")
     with pytest.raises(CorpusError, match="cannot be read as an audformat database"):

@@ -56,6 +56,7 @@ def test_a_folder_of_another_case_that_lacks_the_file_does_not_hide_it(tmp_path)
         ("only.wav", "there is 'only.flac'"),
         ("only", "there is 'only.flac'"),
         ("folder", "a folder"),
+        (".", "a folder"),
         ("dangling.wav", "a link to a file that does not exist"),
         ("archive.zip/a.wav", "'archive.zip' is a file, not a folder: unpack archives"),
         ("https://x.org/a.wav", "an address: download the file"),

@@ -42,6 +42,11 @@ def test_names_may_differ_by_leading_zeros_alone():
     assert differing_by_zeros(names) == [["003", "03", "3"], ["S010", "s10"]]
 
 
+def test_numbers_may_differ_by_a_decimal_zero_alone():
+    names = ["1", "1.0", "01", "2.0", "2.00", "10", "1.5", "1.50", "100", "1.0.0", "s1", "s1.0", "-3", "-3.0"]
+    assert differing_by_zeros(names) == [["01", "1", "1.0"], ["2.0", "2.00"], ["-3", "-3.0"]]
+
+
 @pytest.mark.parametrize("one, other", ALIKE)
 def test_quoted_spellings_can_be_told_apart(one, other):
     for text in (quoted(one), quoted(other)):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from contextlib import nullcontext
 
 import pytest
 
@@ -108,6 +109,22 @@ def test_an_auxiliary_corpus_may_not_hold_other_cuts_of_what_is_tested(side, tmp
             check_split(split_of(*sides.values()), corpus, None, given)
 
 
+def test_a_linked_file_is_the_file_that_it_leads_to(tmp_path):
+    """As git-annex, DVC and Hugging Face's cache store recordings."""
+    (tmp_path / "store").write_bytes(b"")
+    for name in ("a/2.wav", "b/cut.wav"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).symlink_to(tmp_path / "store")
+    (tmp_path / "b" / "else.wav").symlink_to(tmp_path / "gone")
+    corpus = dataclasses.replace(corpus_of(3), root=tmp_path / "a")
+    other = dataclasses.replace(corpus_of(1), root=tmp_path / "b")
+    for path, leaks in (("else.wav", False), ("cut.wav", True)):
+        cut = dataclasses.replace(other.utterances[0], id="cut", path=path, start=0.5)
+        given = [(dataclasses.replace(other, utterances=(cut,)), {})]
+        with pytest.raises(LeakageError, match="holds recordings .*: cut = c02") if leaks else nullcontext():
+            check_split(split_of([0], [1], [2]), corpus, None, given)
+
+
 @pytest.mark.parametrize("column", ["speaker", "session", "film", "sentence"])
 def test_an_auxiliary_corpus_may_not_hold_a_tested_group(column):
     """Of one adapter equal names are one group, of two they are not, unless a name says so."""
@@ -137,6 +154,45 @@ def test_an_auxiliary_corpus_may_not_hold_a_tested_group(column):
     check("ravdess", "02", split=drawn)
     with pytest.raises(LeakageError, match="ravdess/03"):
         check("ravdess", "03", split=drawn)
+
+
+@pytest.mark.parametrize("side", ["validation", "test"])
+def test_an_auxiliary_corpus_may_not_hold_another_cut_of_a_tested_recording(side):
+    """Named by `origin`, in files of its own; a drawn validation side is kept from training as well."""
+    corpus = dataclasses.replace(corpus_of(4, origin=["r1", None, "r3", "r4"]), name="manifest")
+    sides = {"validation": ([0], [2], [3]), "test": ([0], [1], [2, 3])}[side]
+    split = split_of(*sides, validation_apart=False)
+
+    def check(*origins, name="manifest", split=split):
+        check_split(split, corpus, None, [auxiliary(len(origins), name, origin=origins)])
+
+    check("r1", "r9", None)  # what trains may train twice
+    check("r3", "r4", name="emodb")
+    check("emodb/r3")
+    for name, given, said in (("manifest", "R3 ", "manifest/R3 "), ("emodb", "manifest/r3", "manifest/r3")):
+        with pytest.raises(LeakageError, match=f"origin must be .* auxiliary corpus {name} holds .*: {said}. Take"):
+            check("r9", given, name=name)
+        check("r9", given, name=name, split=dataclasses.replace(split, together=False))
+
+
+def test_an_origin_that_names_a_file_or_a_clip_means_that_one():
+    """As tables without `origin` and windows have it: two corpora may have a file of one name."""
+    corpus, (other, _) = corpus_of(4, origin=[f"{i}.wav" for i in range(4)]), auxiliary(origin=["2.wav", "3.wav"])
+    split = split_of([0], [1], [2, 3])
+    elsewhere = [
+        dataclasses.replace(u, path=f"../x/{name}", groups={"origin": name})
+        for u, name in zip(other, ("2.wav", "3.wav"), strict=True)
+    ]
+    check_split(split, corpus, None, [(dataclasses.replace(other, name="made", utterances=tuple(elsewhere)), {})])
+    with pytest.raises(LeakageError, match="holds .*: made/2.wav, made/3.wav. Take"):  # no files of the other corpus
+        check_split(split, corpus, None, [(dataclasses.replace(other, name="made"), {})])
+
+    def windows(corpus, count):
+        cut = [dataclasses.replace(u, id=f"{u.id}@000", groups={"origin": u.id}) for u in corpus.utterances[-count:]]
+        return dataclasses.replace(corpus, utterances=(*corpus.utterances[:-count], *cut))
+
+    tested = dataclasses.replace(split, test=("c02@000", "c03@000"))
+    check_split(tested, windows(corpus_of(4), 2), None, [(dataclasses.replace(windows(other, 2), name="made"), {})])
 
 
 def test_what_a_grouped_protocol_cannot_keep_is_found():
