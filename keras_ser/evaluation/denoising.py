@@ -7,6 +7,7 @@ Intervals are over groups and seeds (`intervals.py`); a difference is paired, cl
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pandas as pd
 
@@ -24,6 +25,8 @@ class Denoising:
     """Scores of denoising methods; for `table` see the module."""
 
     table: pd.DataFrame = field(repr=False)
+    # a report shows each mean several times: in a table, in a figure and in its JSON
+    _kept: dict[tuple[Any, ...], Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def measures(self) -> list[str]:
@@ -39,12 +42,18 @@ class Denoising:
         return bool(self.table.loc[self.table["noise"] == noise, "seen"].all())
 
     def mean(self, measure: str, noise: str, snr_in: float, method: str) -> Cell:
-        return _cell(self._values(measure, noise, snr_in, method), FORMS[measure])
+        key = "mean", measure, noise, snr_in, method
+        if key not in self._kept:
+            self._kept[key] = _cell(self._values(measure, noise, snr_in, method), FORMS[measure])
+        return self._kept[key]
 
     def difference(self, measure: str, noise: str, snr_in: float, a: str, b: str) -> Cell:
         """Return the paired difference a - b."""
-        values = self._values(measure, noise, snr_in, a) - self._values(measure, noise, snr_in, b)
-        return _cell(values, FORMS[measure]._replace(sign="+"))
+        key = "difference", measure, noise, snr_in, a, b
+        if key not in self._kept:
+            values = self._values(measure, noise, snr_in, a) - self._values(measure, noise, snr_in, b)
+            self._kept[key] = _cell(values, FORMS[measure]._replace(sign="+"))
+        return self._kept[key]
 
     def wins(self, measure: str, method: str, against: Sequence[str]) -> tuple[int, int, int]:
         """Count, for the noises trained on: (cells in which a method beats all others, those with each interval above 0, all
@@ -60,10 +69,14 @@ class Denoising:
 
     def _values(self, measure: str, noise: str, snr_in: float, method: str) -> pd.DataFrame:
         """(group, id) x seed."""
+        key = "values", measure, noise, snr_in, method
+        if key in self._kept:
+            return self._kept[key]
         rows = self.table
         part = rows[(rows["noise"] == noise) & (rows["snr_in"] == snr_in) & (rows["method"] == method)]
         part = part.assign(**{measure: part[measure].clip(lower=QUIETEST) if measure != "pesq" else part[measure]})
-        return part.pivot_table(index=["group", "id"], columns="seed", values=measure, aggfunc="mean", dropna=False)
+        made = part.pivot_table(index=["group", "id"], columns="seed", values=measure, aggfunc="mean", dropna=False)
+        return self._kept.setdefault(key, made)
 
 
 def _cell(values: pd.DataFrame, form: Form) -> Cell:

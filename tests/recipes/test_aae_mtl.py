@@ -269,24 +269,24 @@ def test_speakers_of_a_further_corpus_are_verified_by_each_system(tmp_path):
     absent = f"--verify=librispeech={tmp_path / 'absent'}"
     wrong = script("aae_iemocap", *given, "--systems=aae-speakers-0", absent, f"--out={tmp_path / 'no'}")
     assert wrong.returncode == 2 and "does not exist" in wrong.stderr and not (tmp_path / "no").exists()
-    aae("aae_iemocap", tmp_path / "out", *given, "--systems=aae-speakers-0", f"--verify=demo={tmp_path / 'demo'}")
-    (folder,) = (tmp_path / "out").glob("*-systems-*")
+    out, one, demo = tmp_path / "out", "--systems=aae-speakers-0", f"--verify=demo={tmp_path / 'demo'}"
+    own = f"--verify=iemocap={tmp_path / 'iemocap'}"  # as in the paper, beside the test speaker of the fold
+    aae("aae_iemocap", out, *given, one, demo, "--enrol=3", own)
+    (folder,) = out.glob("*-systems-*")
+    found = set(pd.read_csv(folder / "verification.csv.gz")["speaker_a"])
+    (tested,) = {name.partition("/")[2] for name in found if name.startswith("iemocap/")}
+    (split,) = out.glob("aae_iemocap*/leave*/fold-00-*/split.json")
+    spoken = {u.id: u.speaker for u in read_corpus("iemocap", tmp_path / "iemocap")}
+    assert {spoken[i] for i in json.loads(split.read_text())["test"]} == {tested} and len(found) > 2
+    # the run is there: only the verification is made again
+    aae("aae_iemocap", out, *given, one, demo)
     rates = [row for row in json.loads((folder / "verification.json").read_text())["scores"] if row["metric"] == "eer"]
     table = pd.read_csv(folder / "verification.csv.gz")
     assert {row["system"] for row in rates} == {"aae-speakers-0"} and table["same"].any() and not table["same"].all()
     assert set(table["speaker_a"]) == {u.speaker for u in read_corpus("demo")}
     assert (folder / "systems-sweep.png").exists()
     enrolled = table.groupby("speaker_a")["b"].nunique().sum()
-    fewer = [*given, "--systems=aae-speakers-0", f"--verify=demo={tmp_path / 'demo'}", "--enrol=3"]
-    own = f"--verify=iemocap={tmp_path / 'iemocap'}"  # as in the paper, beside the test speaker of the fold
-    aae("aae_iemocap", tmp_path / "both", *fewer, own)
-    (beside,) = (tmp_path / "both").glob("*-systems-*")
-    found = set(pd.read_csv(beside / "verification.csv.gz")["speaker_a"])
-    (tested,) = {name.partition("/")[2] for name in found if name.startswith("iemocap/")}
-    (split,) = (tmp_path / "both").glob("aae_iemocap*/leave*/fold-00-*/split.json")
-    spoken = {u.id: u.speaker for u in read_corpus("iemocap", tmp_path / "iemocap")}
-    assert {spoken[i] for i in json.loads(split.read_text())["test"]} == {tested} and len(found) > 2
-    aae("aae_iemocap", tmp_path / "out", *fewer)
+    aae("aae_iemocap", out, *given, one, demo, "--enrol=3")
     table = pd.read_csv(folder / "verification.csv.gz")
     speakers = table["speaker_a"].nunique()
     assert table.groupby("speaker_a")["b"].nunique().sum() - enrolled == speakers * 17 * speakers, "3 enrol, not 20"

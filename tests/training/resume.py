@@ -1,7 +1,10 @@
 """Run as a program: train in a process of its own, with deterministic ops, and be killed where told.
 
-python -m tests.training.resume FOLDER NAME RECIPE [stage:epoch]     and be killed there
-python -m tests.training.resume FOLDER NAME RECIPE EPOCHS            and print the MB held after each epoch
+python -m tests.training.resume FOLDER RUN..     one after the other, since a process first spends seconds on imports
+
+Each RUN is RECIPE/NAME, the folder of the run in FOLDER, or
+RECIPE/NAME@stage:epoch                          to be killed there, or
+RECIPE/NAME@EPOCHS                               to print the MB held after each epoch.
 """
 
 import dataclasses
@@ -60,13 +63,19 @@ def train(folder: Path, name: str, recipe, on_epoch=None):
     write_predictions(predict(run.model(), recipe, data, split, seed=11), folder / f"{name}.csv")
 
 
-def main(folder: str, name: str, recipe: str, until: str = "") -> None:
+def main(folder: str, *runs: str) -> None:
     from keras_ser.training import deterministic
 
     deterministic()
-    made = RECIPES[recipe]
+    for run in runs:
+        run, _, until = run.partition("@")
+        recipe, name = run.split("/")
+        one_run(Path(folder) / recipe, name, RECIPES[recipe], until)
+
+
+def one_run(folder: Path, name: str, recipe, until: str) -> None:
     if until.isdecimal():
-        made = made.replace(epochs=int(until), patience=int(until))
+        recipe = recipe.replace(epochs=int(until), patience=int(until))
 
     def on_epoch(stage, epoch, epochs, logs):
         if f"{stage}:{epoch}" == until:
@@ -74,7 +83,8 @@ def main(folder: str, name: str, recipe: str, until: str = "") -> None:
         if until.isdecimal():
             print(held() / 2**20)
 
-    train(Path(folder), name, made, on_epoch)
+    folder.mkdir(exist_ok=True)
+    train(folder, name, recipe, on_epoch)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ def test_a_recording_of_ten_minutes_among_short_ones(kind, tmp_path):
 @pytest.mark.slow
 def test_three_phases_with_an_optimizer_each_hold_no_more_after_many_epochs(tmp_path):
     """In MB, after each of 60 epochs; the first ten trace and fill pools."""
-    held = [float(line) for line in printed("resume", tmp_path, "run", "adversarial", "60")]
+    held = [float(line) for line in printed("resume", tmp_path, "adversarial/run@60")]
     assert len(held) == 60 and max(held[10:]) - held[9] < 16, held
 
 

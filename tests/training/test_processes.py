@@ -40,27 +40,36 @@ def same_runs(folder: Path, a: str, b: str, depth: str = "."):
     assert (folder / f"{a}.csv").read_bytes() == (folder / f"{b}.csv").read_bytes()
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("recipe", "kills"),
-    [
-        ("levels", ["levels:2"]),
-        ("adversarial", ["adversarial:3"]),
-        ("cascade", ["model 1:1", "model 2:2"]),
-    ],
-)
-def test_killed_and_resumed_is_bit_equal(tmp_path, recipe, kills):
-    """SIGKILL, a new process, the same numbers."""
-    run_program(tmp_path, "unbroken", recipe)
+@pytest.fixture(scope="module")
+def resumed(tmp_path_factory) -> Path:
+    """RECIPE/unbroken and RECIPE/broken of each recipe.
+
+    Every process continues the run that was killed in the one before, and is then killed in the next run.
+    """
+    folder = tmp_path_factory.mktemp("resumed")
+    runs = [f"{recipe}/unbroken" for recipe in ("levels", "adversarial", "cascade")]
+    kills = ["levels/broken@levels:2", "adversarial/broken@adversarial:3"]
+    kills += ["cascade/broken@model 1:1", "cascade/broken@model 2:2"]
     for kill in kills:
-        killed = run_program(tmp_path, "broken", recipe, kill, check=False)
-        assert killed.returncode == -signal.SIGKILL
-        assert not (tmp_path / "broken" / "model.keras").exists()
-    run_program(tmp_path, "broken", recipe)
-    same_runs(tmp_path, "unbroken", "broken")
+        killed = run_program(folder, *runs, kill, check=False)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr[-3000:]
+        name = kill.partition("@")[0]
+        assert (folder / name).is_dir() and not (folder / name / "model.keras").exists()
+        assert all((folder / run / "model.keras").exists() for run in runs)
+        runs = [name] if kill != kills[2] else []
+    run_program(folder, *runs)
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("recipe", ["levels", "adversarial", "cascade"])
+def test_killed_and_resumed_is_bit_equal(resumed, recipe):
+    """SIGKILL, a new process, the same numbers."""
+    folder = resumed / recipe
+    same_runs(folder, "unbroken", "broken")
     if recipe == "cascade":
-        same_runs(tmp_path, "unbroken", "broken", "model_1")
-        check_cascade(tmp_path / "unbroken", pd.read_csv(tmp_path / "unbroken.csv"))
+        same_runs(folder, "unbroken", "broken", "model_1")
+        check_cascade(folder / "unbroken", pd.read_csv(folder / "unbroken.csv"))
 
 
 def check_cascade(folder: Path, table: pd.DataFrame) -> None:
