@@ -121,10 +121,10 @@ class Verification:
         key = (system, same_gender_only, speakers or self._compared(system, same_gender_only))
         if key not in self._known:
             self._known[key] = self._figures(*key)
-        (whole, *left_out), count = self._known[key]
-        column = list(METRICS).index(metric)
-        known = ~np.isnan(whole[:, column])
-        return Jackknife(whole[known, column], np.array(left_out)[:, known, column]), count
+        figures, count = self._known[key]
+        figures = figures[..., list(METRICS).index(metric)]
+        figures = figures[:, ~np.isnan(figures[0])]
+        return Jackknife(figures[0], figures[1:]), count
 
     def _figures(self, system: str, same_gender_only: bool, speakers: tuple[str, ...]) -> tuple[np.ndarray, int]:
         """Return metrics (1 + speakers, seeds, metrics), with all speakers first, and the number of trials per seed."""
