@@ -116,8 +116,12 @@ def train(options) -> None:
 def examples(options) -> None:
     from accelerator_examples import prepare
 
+    from keras_ser.cli.arguments import assignments
+
     recipe = Recipe.from_json(options.recipe.read_text())
-    roots = {name: Path(root) for name, root in (given.split("=", 1) for given in options.auxiliary)}
+    roots = {
+        name: Path(root) for name, root in assignments("--auxiliary", options.auxiliary, "librispeech=DIR").items()
+    }
     read, found = prepare(recipe, options.corpus_root, roots)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     found.save(options.out, options.coarse)
@@ -157,17 +161,15 @@ def anneal(options) -> None:
                     epoch, judge = program.result()
                     system = made[name]
                     system.train([Replica(fold, seed) for fold in folds], epoch, judge, {**system.data, "x": shared})
-                    write(options.out, name, system.trained)
-                    pd.DataFrame(system.logs).to_csv(
-                        options.out / name / "epochs.csv", index=False, float_format="%.6g"
-                    )
+                    write(options.out, name, system.trained, pd.DataFrame(system.logs))
                 except Exception:  # the others may be well
                     traceback.print_exc()
                     failed += 1
     sys.exit(1 if failed else 0)
 
 
-def write(out: Path, name: str, trained) -> None:
+def write(out: Path, name: str, trained, epochs: pd.DataFrame | None = None) -> None:
+    epochs = trained.epochs() if epochs is None else epochs
     folder = out / (name if trained.whole else f"{name}-unfinished")
     folder.mkdir(parents=True, exist_ok=True)
     made, history = trained.made, trained.history()
@@ -175,7 +177,7 @@ def write(out: Path, name: str, trained) -> None:
     (folder / "recipe.json").write_text(made.recipe.replace(seeds=seeds).to_json())
     trained.predictions().to_csv(folder / "predictions.csv", index=False, float_format="%.8g")
     history.to_csv(folder / "history.csv", index=False, float_format="%.6g")
-    trained.epochs().to_csv(folder / "epochs.csv", index=False, float_format="%.6g")
+    epochs.to_csv(folder / "epochs.csv", index=False, float_format="%.6g")
     about = {"replicas": len(history), "seconds": trained.seconds, "diverged": trained.diverged, **device()}
     about |= {
         column: float(history[column].mean()) for column in history if column.endswith(("_uar", "epochs", "_step"))

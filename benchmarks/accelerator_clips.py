@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from keras_ser import metrics
 from keras_ser.errors import UserError
 from keras_ser.recipe import Recipe
 
@@ -138,6 +139,12 @@ class Choice:
         waits = waited < self.recipe.patience or waited * self.steps < self.recipe.patience_steps
         self.ended = epoch >= self.recipe.epochs or (bool(self.recipe.patience) and not waits)
         return best
+
+
+def side_uar(posteriors: np.ndarray, truth: np.ndarray, side: np.ndarray) -> float:
+    """The UAR of the clips of a side, (clips,) bool, from the posteriors (clips, classes) of all; NaN where it has none."""
+    matrix = metrics.confusion(truth[side], posteriors[side].argmax(-1), posteriors.shape[-1])
+    return float(metrics.uar(matrix))
 
 
 def verdicts(choices: Sequence[Choice], protocol: str, replicas: Sequence[Replica]) -> list[str]:

@@ -1,7 +1,7 @@
 """A corpus as examples of fixed size, cut and computed once by the package's own pipeline, so that training needs no TensorFlow.
 
-Auxiliary corpora are stored beside it, their features rounded to 256 steps between the smallest and the largest value of a bin (in
-dB, steps of half a decibel at most), since files must be small to be carried.
+Auxiliary corpora are stored beside it, their features rounded to 256 steps between the smallest and the largest value of a bin,
+since files must be small to be carried.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from accelerator_clips import SIDES
+from accelerator_clips import SIDES, _side
 
 from keras_ser.errors import UserError
 from keras_ser.recipe import Recipe
@@ -229,10 +229,6 @@ def _moments(x: np.ndarray, valid: np.ndarray, sides: np.ndarray) -> np.ndarray:
             mean, square = sums[rows].sum(0) / valid[rows].sum()
             found.append([mean, square - mean**2])
     return np.array(found, "float32").reshape(2, len(sides), 2, -1)
-
-
-def _side(split, name: str) -> int:
-    return next(i for i, side in enumerate(SIDES) if name in getattr(split, side))
 
 
 def training(examples: Examples, fold: int, corpus: str) -> np.ndarray:

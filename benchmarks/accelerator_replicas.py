@@ -16,11 +16,10 @@ import jax
 import keras
 import numpy as np
 import pandas as pd
-from accelerator_clips import SIDES, Choice, Clips, Replica, verdicts
+from accelerator_clips import SIDES, Choice, Clips, Replica, side_uar, verdicts
 from accelerator_networks import with_metrics
 from jax import numpy as jnp
 
-from keras_ser import metrics
 from keras_ser.errors import UserError
 from keras_ser.models.paper import Label, Network, build_network
 from keras_ser.recipe import Recipe
@@ -190,7 +189,7 @@ class Replicas:
             found, loss = np.asarray(judge(state[0], state[1], data)), np.asarray(loss)
             for i, (choice, r) in enumerate(zip(choices, self.replicas, strict=True)):
                 if not choice.ended:
-                    training, validation = (self._uar(found[i], truth, self.clips.sides[r.fold] == k) for k in (0, 1))
+                    training, validation = (side_uar(found[i], truth, self.clips.sides[r.fold] == k) for k in (0, 1))
                     if choice.add(validation, training, float(loss[i])):
                         kept[i] = found[i]
             left, spent = sum(not choice.ended for choice in choices), time.perf_counter() - start
@@ -198,10 +197,6 @@ class Replicas:
             if not left or spent > seconds:
                 break
         return Trained(self, choices, kept, time.perf_counter() - start)
-
-    def _uar(self, posteriors: np.ndarray, truth: np.ndarray, side: np.ndarray) -> float:
-        matrix = metrics.confusion(truth[side], posteriors[side].argmax(-1), self.recipe.tasks[0].size)
-        return float(metrics.uar(matrix))
 
 
 @dataclass(frozen=True)
@@ -252,7 +247,7 @@ class Trained:
             row |= {"epochs": len(choice.scores), "epoch_steps": choice.steps, "kept_step": choice.epoch * choice.steps}
             row |= {"loss": choice.losses[choice.epoch - 1], "ended": choice.ended}
             for k, side in enumerate(SIDES):
-                row[f"{side}_uar"] = self.made._uar(self.kept[i], truth, clips.sides[r.fold] == k)
+                row[f"{side}_uar"] = side_uar(self.kept[i], truth, clips.sides[r.fold] == k)
             rows.append(row | {"verdict": found[i]})
         return pd.DataFrame(rows).sort_values(["seed", "fold"])
 

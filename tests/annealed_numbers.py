@@ -79,10 +79,10 @@ def noise(shape) -> np.ndarray:
 
 
 def numbers(kind: str) -> dict[str, np.ndarray]:
-    import accelerator_annealed
+    import accelerator_parts
     from accelerator_annealed import Annealed
 
-    accelerator_annealed.prior = lambda key, number, shape: noise(shape)
+    accelerator_parts.prior = lambda key, number, shape: noise(shape)
     found = {}
     for name, replicas in {"both": [Replica(0, 0), Replica(1, 0)], "alone": [Replica(1, 0)]}.items():
         made = Annealed(recipe(kind), examples(), [0], len(replicas))

@@ -101,13 +101,15 @@ class Verification:
 
     def runs(self, system: str, same_gender_only: bool) -> Iterator[tuple[tuple[int, int], pd.DataFrame]]:
         """Yield (fold, seed) and its trials."""
+        yield from self._rows(system, same_gender_only).groupby(["fold", "seed"], sort=True)
+
+    def _rows(self, system: str, same_gender_only: bool) -> pd.DataFrame:
         rows = self.table[self.table["system"] == system]
-        yield from rows[_same_gender(rows) | (not same_gender_only)].groupby(["fold", "seed"], sort=True)
+        return rows[_same_gender(rows) | (not same_gender_only)]
 
     def _compared(self, system: str, same_gender_only: bool) -> tuple[str, ...]:
         """Return the speakers with a trial of this system, and of this kind."""
-        rows = self.table[self.table["system"] == system]
-        rows = rows[_same_gender(rows) | (not same_gender_only)]
+        rows = self._rows(system, same_gender_only)
         return tuple(sorted({*rows["speaker_a"].unique(), *rows["speaker_b"].unique()}))
 
     def _measured(

@@ -46,8 +46,8 @@ def noise_bank(
         alike = [stem for stem in files if name.casefold() in (stem.casefold(), noise.noise_type(stem).casefold())]
         if alike and not stems:
             raise UserError(
-                f"the noise {name!r} is no file, but there is {alike[0]!r}: files are named as they are written. Rename the file, "
-                "or the noise."
+                f"the noise {name!r} is no file, but there is {alike[0]!r}: names of noise files are case-sensitive. Rename "
+                "the file, or the noise."
             )
         if stems:
             bank.append(np.concatenate([file_stretch(files, stem, side) for stem in stems]))

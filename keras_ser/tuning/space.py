@@ -167,9 +167,10 @@ def check_space(recipe: Recipe, space: Space) -> None:
 
 
 def check_search(recipe: Recipe, space: Space, confirm: int) -> None:
-    """Check a search before anything is decoded: its space, that there is a validation side, and what `confirm` seeds would vary.
+    """Check a search before anything is decoded.
 
-    Raises UserError; see also `check_space`.
+    Raises UserError if its space cannot be searched (`check_space`), its protocol has no validation side, or the seeds of `confirm`
+    would all give the same model, so that their scores would confirm nothing.
     """
     check_space(recipe, space)
     protocol = judging(recipe)
@@ -178,12 +179,7 @@ def check_search(recipe: Recipe, space: Space, confirm: int) -> None:
             f"a search needs a validation side, and the protocol {protocol.name} has none. Choose another protocol, or set one "
             f"aside (--set protocols.{protocol.name}.validation={'0.1' if protocol.kind == 'random' else '1'})."
         )
-    check_confirm(recipe, confirm)
-
-
-def check_confirm(recipe: Recipe, seeds: int) -> None:
-    """Raise UserError if further seeds would all give the same model, so that their scores would confirm nothing."""
-    if seeds and deterministic_model(recipe):
+    if confirm and deterministic_model(recipe):
         raise UserError(
             f"--confirm trains further seeds, and no seed changes the model {recipe.model!r}: leave it out."
         )

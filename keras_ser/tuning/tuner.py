@@ -17,7 +17,7 @@ from keras_ser.tuning.chief import Chief
 from keras_ser.tuning.proposals import METHODS, check_grid
 from keras_ser.tuning.runs import OWNER
 from keras_ser.tuning.search_report import Found
-from keras_ser.tuning.space import Space, check_confirm, check_space, judging
+from keras_ser.tuning.space import Space, check_search, judging
 
 TRIALS = 20
 
@@ -83,17 +83,13 @@ def search(
         raise UserError(
             f"`seeds` must be from 1 to the recipe's number of seeds, {len(recipe.seeds)}. Received: {seeds}."
         )
-    check_space(recipe, space)
-    check_confirm(recipe, confirm)
+    check_search(recipe, space, confirm)
     narrow = recipe.replace(protocols=(judging(recipe),), seeds=recipe.seeds[:seeds])
     check_jobs(narrow, data, folds)
     todo = jobs(narrow, data, folds)
     blind = [f"{job.protocol.name}, fold {job.split.fold}" for job in todo if not job.split.validation]
     if blind:
-        more = "" if narrow.protocols[0].validation else f" (--set protocols.{narrow.protocols[0].name}.validation=1)"
-        raise UserError(
-            f"a search needs a validation side, and {blind[0]} has none. Choose another protocol or fold, or set one aside{more}."
-        )
+        raise UserError(f"a search needs a validation side, and {blind[0]} has none. Choose another protocol or fold.")
     if method == "grid":
         trials = check_grid(space, trials)
     trials = trials or TRIALS

@@ -148,7 +148,7 @@ def test_a_search_within_chance_says_so(judged):
 
 
 def test_each_trial_counts_the_epochs_that_it_chooses_from(judged):
-    """Of three trials, one keeps its last epoch: as if there were 1 + 2 x 20 guesses."""
+    """A trial that keeps its last epoch guesses once, others 20 times."""
     scored(judged, 0.3, 0.4, 0.2)
     judged.recipe, most = judged.recipe.replace(epochs=20, monitor="", optimizer=OptimizerConfig()), {}
     cosine = OptimizerConfig(schedule="cosine")

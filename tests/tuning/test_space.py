@@ -7,7 +7,7 @@ from keras_ser.models import svm
 from keras_ser.overrides import lookup
 from keras_ser.recipe import OptimizerConfig, Recipe, Sampling
 from keras_ser.tuning import Choice, Range, check_space, default_space, parse, search_folder
-from keras_ser.tuning.space import check_confirm, check_search, judging, whole_numbers
+from keras_ser.tuning.space import check_search, judging, whole_numbers
 from tests.training import tiny
 
 
@@ -85,7 +85,7 @@ def test_what_no_search_can_score_or_confirm_is_refused():
     with pytest.raises(UserError, match=rf"--set protocols.{blind.name}.validation=1"):
         check_search(tiny.TRAINED.replace(protocols=(blind,)), space, 0)
     machine = tiny.SINGLE.replace(model="svm", config=svm.Config(), sampling=Sampling("whole"))
-    check_confirm(machine, 0)
+    check_search(machine, [parse("config.C=1,10")], 0)
     with pytest.raises(UserError, match="no seed changes the model 'svm': leave it out"):
         check_search(machine, [parse("config.C=1,10")], 5)
 
