@@ -100,7 +100,7 @@ def seen(folder: Path, runs: Iterable[Run], corpus: Corpus, hashes: Mapping[str,
     people: set[str] = set()
     for heard in (heard for _, heard in told if heard):
         people |= heard.people
-        copies |= heard.copies(hashes)
+        copies |= heard.copies(corpus, hashes)
     speakers |= {u.speaker for u in corpus if u.speaker and people_of([u.speaker], corpus.name) <= people}
     clips = {u.id for u in corpus if u.speaker in speakers} | copies
     return Seen(tuple(sorted(speakers)), frozenset(clips), note)

@@ -1,7 +1,5 @@
 """`Split`: the training, validation and test sides; and `check_split`, which rejects splits that leak."""
 
-import functools
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.checks import listed
-from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
+from keras_ser.corpora.corpus import Corpus, CorpusError
 from keras_ser.corpora.spelling import comparable, quoted, shown
 from keras_ser.errors import UserError
 from keras_ser.files import write_json
+from keras_ser.splits.recordings import file_of, places
 from keras_ser.tasks import identity
 from keras_ser.values import plain, settle
 
@@ -169,7 +168,7 @@ def _check_auxiliary(
         names = {v: identity(v, other.name) for u in other if (v := u.column(column)) is not None}
         both = set(values.values()) & set(map(comparable, names.values()))
         if both and column == "origin":
-            ours, theirs = _places(corpus), _places(other)
+            ours, theirs = places(corpus), places(other)
             both &= {name for value, name in values.items() if value not in ours} | {
                 comparable(name) for value, name in names.items() if value not in theirs
             }
@@ -179,8 +178,8 @@ def _check_auxiliary(
                 f"or test side: {listed(sorted({name for name in names.values() if comparable(name) in both}))}. Take their clips "
                 "out of the auxiliary corpus; if they only share a name, write it there as CORPUS/NAME."
             )
-    files = {_file(corpus, known[i]): i for i in tested}
-    cuts = {u.id: files.get(_file(other, u)) for u in other}
+    files = {file_of(corpus, known[i].path): i for i in tested}
+    cuts = {u.id: files.get(file_of(other, u.path)) for u in other}
     copies = {hashes[i]: i for i in tested if i in hashes}
     cuts |= {i: copies[content] for i, content in contents.items() if content in copies}
     both = [f"{i} = {held_out}" for i, held_out in cuts.items() if held_out]
@@ -189,22 +188,6 @@ def _check_auxiliary(
             f"{where}: the auxiliary corpus {other.name} holds recordings of the validation or test side: {listed(both)}. "
             "Leave them out, or take it from other recordings."
         )
-
-
-def _places(corpus: Corpus) -> set[str]:
-    """Return the origins that name a file of the corpus, or the clip of a window: they mean it, not any recording so called."""
-    parts = [path.split("/") for path in {u.path for u in corpus}]
-    ends = {"/".join(names[start:]) for names in parts for start in range(len(names))}
-    origins = {(u.id, u.groups["origin"]) for u in corpus if "origin" in u.groups}
-    return {origin for i, origin in origins if origin in ends or i.startswith(f"{origin}@")}
-
-
-def _file(corpus: Corpus, utterance: Utterance) -> str:
-    return _without_links(os.path.join(corpus.root, utterance.path))
-
-
-# also without a link that the file itself is, as git-annex, DVC and Hugging Face's cache store it
-_without_links = functools.lru_cache(maxsize=1 << 17)(os.path.realpath)
 
 
 def _on_two_sides(values: Mapping[str, Any], sides: Mapping[str, str]) -> list[list[str]]:

@@ -11,6 +11,7 @@ from keras_ser.errors import UserError
 from keras_ser.files import write_json
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
+from keras_ser.splits.recordings import recording_names
 from keras_ser.tasks import identity
 from keras_ser.training.data import Data
 from keras_ser.training.run import Run, as_object, stored
@@ -27,11 +28,13 @@ class Heard:
         clips: corpus -> ids.
         people: speakers, comparable across corpora (`people_of`).
         audio: content hashes, their first `DIGITS` digits; None = not all are known, of a run of an earlier version.
+        recordings: those that the clips are of (`keras_ser.splits.recordings`); runs of earlier versions name none.
     """
 
     clips: Mapping[str, frozenset[str]]
     people: frozenset[str]
     audio: frozenset[str] | None
+    recordings: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, told: Mapping[str, Mapping[str, Sequence[str]]]) -> "Heard":
@@ -41,15 +44,17 @@ class Heard:
             {name: frozenset(entry["clips"]) for name, entry in told.items()},
             frozenset(person for name, entry in told.items() for person in people_of(entry["speakers"], name)),
             frozenset(content for entry in told.values() for content in entry["audio"]) if whole else None,
+            frozenset(name for entry in told.values() for name in entry.get("recordings", ())),
         )
 
-    def copies(self, hashes: Mapping[str, str] | None) -> set[str]:
-        """Return the clips, of id -> content hash, that sound like one that was heard."""
-        return {i for i, content in (hashes or {}).items() if content[:DIGITS] in (self.audio or ())}
+    def copies(self, corpus: Corpus, hashes: Mapping[str, str] | None = None) -> set[str]:
+        """Return the clips of a corpus that are of a recording that was heard or, by their content `hashes`, sound like one."""
+        alike = {i for i, content in (hashes or {}).items() if content[:DIGITS] in (self.audio or ())}
+        return alike | {i for i, names in recording_names(corpus).items() if names & self.recordings}
 
     def clips_of(self, corpus: Corpus, hashes: Mapping[str, str] | None = None) -> set[str]:
-        """Return the ids of a corpus that were heard, by name or as a copy."""
-        return {*self.clips.get(corpus.name, ()), *self.copies(hashes)}
+        """Return the ids of a corpus that were heard, by name, as a copy, or as another cut of their recording."""
+        return {*self.clips.get(corpus.name, ()), *self.copies(corpus, hashes)}
 
     def speakers_of(self, corpus: Corpus, hashes: Mapping[str, str] | None = None) -> set[str]:
         """Return the speakers of a corpus who were heard: by name, and those of `clips_of`."""
@@ -69,11 +74,13 @@ def to_hear(
     sides += [(*data.auxiliary[s.corpus], s.chosen(data.auxiliary[s.corpus][0])) for s in recipe.streams if s.corpus]
     found = _stored(Run.find(initial)) if initial else {}
     for corpus, cache, ids in sides:
+        names = recording_names(corpus)
         before = found.get(corpus.name, {"clips": [], "speakers": [], "audio": []})
         speakers = {u.speaker for u in corpus if u.id in ids and u.speaker}
         found[corpus.name] = {
             "clips": sorted(ids.union(before["clips"])),
             "speakers": sorted(speakers.union(before["speakers"])),
+            "recordings": sorted({name for i in ids for name in names[i]}.union(before.get("recordings", ()))),
         }
         if "audio" in before:
             contents = {cache.hashes[i][:DIGITS] for i in ids if i in cache.hashes}
@@ -113,11 +120,13 @@ def people_of(speakers: Iterable[str], corpus: str) -> set[str]:
     return {comparable(identity(speaker, corpus)) for speaker in speakers}
 
 
-def heard_clips(run: Run, corpus: Corpus, hashes: Mapping[str, str] | None = None) -> set[str]:
-    """Return the ids of a corpus on which a run was trained or validated, and its clips, by their `hashes`, that are copies."""
+def heard_clips(
+    run: Run, corpus: Corpus, hashes: Mapping[str, str] | None = None, *, together: bool = True
+) -> set[str]:
+    """Return the ids of a corpus on which a run was trained or validated; if `together`, also its `Heard.copies`."""
     told = heard_by(run)
     if told:
-        return told.clips_of(corpus, hashes)
+        return told.clips_of(corpus, hashes) if together else set(told.clips.get(corpus.name, ()))
     used = {*run.split.train, *run.split.validation} if corpus.name == run.recipe.corpus else set()
     for stream in run.recipe.streams:
         used |= stream.chosen(corpus) if stream.corpus == corpus.name else set()

@@ -62,8 +62,10 @@ def check_start(
     run = Run.load(Run.find(folder))
     if run.recipe.model != recipe.model:
         raise UserError(f"{folder} is a run of the model {run.recipe.model!r}: expected one of {recipe.model!r}.")
-    clips, speakers = heard_clips(run, corpus, hashes), heard_speakers(run, corpus, hashes)
+    speakers = heard_speakers(run, corpus, hashes)
+    found = {together: heard_clips(run, corpus, hashes, together=together) for together in (True, False)}
     for split in splits:
+        clips = found[split.together]
         tested = set(split.test)
         sides = [u for u in corpus if u.id in tested]
         known = []

@@ -1,6 +1,8 @@
 """What a run has heard, read from its files: nothing of it may be tested."""
 
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -10,7 +12,7 @@ from keras_ser.recipe import Stream
 from keras_ser.splits import LeakageError, Split
 from keras_ser.tasks import Task
 from keras_ser.training import Run
-from keras_ser.training.heard import heard_clips, heard_speakers
+from keras_ser.training.heard import heard_clips, heard_speakers, save_heard
 from keras_ser.training.transfer import check_start
 from tests.training import tiny
 
@@ -128,6 +130,48 @@ def test_copies_under_other_names_are_heard_once_they_are_decoded(tmp_path):
             check_start(RECIPE, tmp_path, EMODB, [split_of(tested, apart)], hashes)
     run = Run.load(tmp_path)
     assert heard_clips(run, EMODB, hashes) == {"a1"} and heard_speakers(run, EMODB, hashes) == {"a"}
+
+
+def test_other_cuts_and_copies_of_a_recording_are_heard(tmp_path):
+    """By the file, without links, and by the origin that is named; whatever the clips and the speakers are called there."""
+    (tmp_path / "a").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+
+    def cut(i, path, origin=None):
+        return Utterance(i, path, speaker=f"of {i}", groups={"origin": origin} if origin else {}, start=1.0)
+
+    own = (
+        cut("whole", "x.wav"),
+        cut("copy", "t.wav", "x.wav"),
+        cut("named", "y.wav", "tape 1"),
+        cut("part 1", "z.wav", "tape 2"),  # two recordings in one file
+        cut("part 2", "z.wav", "tape 3"),
+    )
+    cases = {"whole": {"1"}, "copy": {"1", "6"}, "named": {"2", "3", "4"}, "part 1": {"5"}, "part 2": set()}
+    other = (
+        cut("1", "link/x.wav"),
+        cut("2", "link/y.wav"),
+        cut("3", "elsewhere.wav", "Manifest/Tape 1"),
+        cut("4", "link/y.wav", "link/y.wav"),
+        cut("5", "further.wav", "manifest/tape 2"),
+        cut("6", "link/t.wav"),
+        cut("7", "link/z.wav"),
+        cut("8", "there.wav", "tape 1"),
+    )
+    own, other = Corpus("manifest", tmp_path / "a", own, {}), Corpus("other", tmp_path, other, {})
+    data = SimpleNamespace(corpus=own, cache=SimpleNamespace(hashes={}), auxiliary={})
+    for clip, found in cases.items():
+        run = run_of(tmp_path / clip)
+        save_heard(RECIPE, data, Split("p", 0, (clip,), (), ("nothing else",)), run.folder)
+        assert heard_clips(run, other) == found, clip
+        assert heard_speakers(run, other) == {f"of {i}" for i in found}
+        assert heard_clips(run, own, together=False) == {clip}
+    assert heard_clips(Run.load(tmp_path / "whole"), own) == {"whole", "copy"}
+    assert heard_clips(Run.load(tmp_path / "part 1"), own) == {"part 1"}
+    leaky = replace(split_of(["1"], ()), together=False)
+    check_start(RECIPE, tmp_path / "whole", other, [leaky])
+    with pytest.raises(LeakageError, match="tests: 1. Start"):
+        check_start(RECIPE, tmp_path / "whole", other, [replace(leaky, together=True)])
 
 
 def test_weights_of_another_model_or_a_damaged_heard_json_are_no_beginning(tmp_path):
