@@ -139,6 +139,7 @@ def _amplified(model, gain: float):
 
 def _exported(run: Run) -> Check:
     from keras_ser.serving import export, read_facts
+    from keras_ser.serving.export_checks import own_and_other
 
     if run.kind != "network":
         return Check("export", None, "TensorFlow Serving cannot serve scikit-learn pipelines")
@@ -147,5 +148,5 @@ def _exported(run: Run) -> Check:
             facts = read_facts(export(run, folder))
     except ExportError as error:
         return Check("export", False, str(error))
-    own = max(value for what, value in facts["parity"].items() if not what.endswith("Hz"))
+    own, _ = own_and_other(facts["parity"])
     return Check("export", True, f"same answers as Keras, largest difference {own:.1g} at its own sample rate")
