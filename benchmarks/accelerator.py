@@ -38,16 +38,27 @@ SYSTEMS = ("single-task", "aspmtl", "zero-losses", "shuffled", "wide")
 START = time.perf_counter()
 
 
-def systems(single: Recipe, both: Recipe) -> dict[str, Recipe]:
-    """ASP-MTL and its controls, as in `benchmarks/all.sh`; `single` and `both` are the settings of the first two."""
-    wide = round(3**0.5 * single.config.units)
+def systems(single: Recipe, both: Recipe, bins: int) -> dict[str, Recipe]:
+    """ASP-MTL and its controls, as in `benchmarks/all.sh`; `single` and `both` are the settings of the first two,
+    which read `bins` features."""
     return {
         "single-task": single,
         "aspmtl": both,
         "zero-losses": both.change({"config.beta": 0.0, "config.gamma": 0.0, "config.mu": 0.0}),
         "shuffled": both.replace(shuffle=(both.tasks[1].name,)),
-        "wide": single.change({"config.units": wide}),
+        "wide": single.change({"config.units": as_large_as_three(both, bins), "config.layers": both.config.layers}),
     }
+
+
+def as_large_as_three(both: Recipe, bins: int) -> int:
+    """Return the units of an LSTM encoder of `bins` features and as many layers that has about the weights of ASP-MTL's three."""
+
+    def weights(units: int) -> int:
+        before = [bins, *[units] * (both.config.layers - 1)]
+        return sum(4 * units * (size + units + 1) for size in before)
+
+    units = both.config.units
+    return min(range(units, 3 * units), key=lambda wide: abs(weights(wide) - 3 * weights(units)))
 
 
 def say(text: str) -> None:
@@ -69,7 +80,7 @@ def train(options) -> None:
 
     clips = Clips.load(options.clips)
     single, both = (Recipe.from_json(file.read_text()) for file in (options.single_task, options.aspmtl))
-    every = systems(single, both)
+    every = systems(single, both, clips.frames.shape[1])
     folds = options.folds if options.folds is not None else range(len(clips.sides))
     replicas = [Replica(fold, seed) for seed in range(options.seeds) for fold in folds]
     made, programs = {}, {}

@@ -100,11 +100,15 @@ best() { # CORPUS VARIANT OPTION ..: train the best of a search again, with othe
     keras-ser train "$recipe" "${@:3}"
 }
 
-wide() { # CORPUS OPTION ..: sqrt(3) times the units have three times the weights
-    local units
-    units=$(python -c "import json, sys; print(round(3**0.5 * json.load(open(sys.argv[1]))['config']['units']))" \
-        "$(ls -t "$OUT/$1"/*-single-task-????????-search-*/recipe.json | head -1)") || return 1
-    best "$1" single-task "${@:2}" --set config.units="$units"
+wide() { # CORPUS OPTION ..: the best single task, with an encoder of as many layers and weights as the best ASP-MTL's three
+    local size
+    size=$(PYTHONPATH=benchmarks python -c "import sys; from pathlib import Path; from accelerator import as_large_as_three, Recipe
+from keras_ser.training.preflight import frontends, input_shapes
+both = Recipe.from_json(Path(sys.argv[1]).read_text())
+bins = sum(shape[-1] for shape in input_shapes(both, frontends(both)).values())
+print(as_large_as_three(both, bins), both.config.layers)" \
+        "$(ls -t "$OUT/$1"/*-aspmtl-????????-search-*/recipe.json | head -1)") || return 1
+    best "$1" single-task "${@:2}" --set config.units="${size% *}" --set config.layers="${size#* }"
 }
 
 found() { # the best of a search, all folds, five seeds

@@ -67,10 +67,16 @@ def check_recipe(recipe: Any) -> None:
     if strays:
         raise UserError(f"`shuffle` must name tasks of the recipe. Received: {shown(sorted(strays))}.")
     crossing = [protocol.name for protocol in recipe.protocols if protocol.kind == "cross-corpus"]
-    if crossing and not any(stream.teaches for stream in recipe.streams):
+    lacking = [each.name for each in (recipe, recipe.first) if each and not any(s.teaches for s in each.streams)]
+    if crossing and lacking:
         raise UserError(
             f"the protocol {crossing[0]!r} trains on other corpora: add a stream of an auxiliary corpus that teaches the main "
-            "task (teaches=true)."
+            f"task (teaches=true) to {lacking[0]!r}."
+        )
+    if crossing and (is_baseline(recipe) or any(task.columns for task in recipe.tasks)):
+        raise UserError(
+            f"estimators and clusters (`columns`) are fitted on the recipe's own corpus, which only tests in the protocol "
+            f"{crossing[0]!r}: take a network and a task with labels, or another protocol."
         )
     if crossing and (recipe.labelled < 1 or recipe.windows is not None):
         raise UserError(

@@ -184,7 +184,8 @@ class Sampling:
         kind: "segments" (of `frames` frames, cut every `hop`; predictions for a clip are then averaged over its segments),
             "crop" (`frames` frames at a new random position in each epoch) or "whole" (whole clips; one too long for a batch is
             cropped at random in training, see `keras_ser.pipelines.streams.TrainingData`).
-        frames, hop: length of a segment or crop, and distance between segments, in frames.
+        frames, hop: length of a segment or crop, and distance between segments, in frames. An incomplete segment at a clip's end
+            is tested, zero-padded, but not trained on unless it is the clip's only one.
         balance: the ASP-MTL paper's data balance for "segments": frequent classes give only the first and the last
             segment, rare ones a segment every `rare_hop` frames, by the class counts of the training split.
         rare_hop: distance between the segments of rare classes, in frames.

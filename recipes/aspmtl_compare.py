@@ -14,6 +14,8 @@ Protocols: the paper's random 80/20, and unseen speakers (AFEW: the challenge's 
 is trained on emotion and gender there. AVEC 2016 has no emotion classes; provide them in a manifest (see recipes/aspmtl_avec.py).
 """
 
+from dataclasses import replace
+
 import aae
 import aae_emodb
 import aae_ravdess
@@ -42,7 +44,7 @@ def systems(name: str, aspmtl: dict[str, Recipe], autoencoder: Recipe) -> dict[s
     first = aspmtl["aspmtl"]
     dnn = first.replace(
         model="attention_dnn",
-        config=DNN_MTL,
+        config=replace(DNN_MTL, dropout=0.5),  # as all methods of the paper's comparison
         frontend=FRONTEND,
         sampling=Sampling("whole"),
         optimizer=OptimizerConfig("adam", 1e-3),

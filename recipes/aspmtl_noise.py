@@ -5,8 +5,8 @@
     python recipes/aspmtl_noise.py --variant ravdess --corpus-root RAVDESS --noise-root NOISES --unseen factory
 
 Noises are files under --noise-root (white, pink, babble, factory: NOISEX-92's names), or generated (white, pink, babble of the
-training speakers). The first 60 % of a file are used in training and the last 20 % in testing; --unseen holds out whole types of
-noise.
+training speakers). The first 60 % of a file are used in training and the last 20 % in testing; --unseen holds out noises: a
+file (factory1) or all files of a type (factory).
 
 SNR_out is the paper's eq. 23. Since eq. 23 alone rewards silence, SI-SDR, PESQ and STOI are also reported if their packages are
 installed (pip install ".[denoise]" pesq). The paper does not name the recordings behind its tables, so its scores are not directly

@@ -44,12 +44,16 @@ ABOUT = {
 
 
 def systems(name: str, recipe: Recipe) -> dict[str, Recipe]:
-    """Return system -> recipe for a network and the baseline."""
+    """Return system -> recipe for a network and the baseline, with the same training side.
+
+    Without the speakers that choose a network's epoch, the baseline is another experiment.
+    """
+    fewer = "-fewer-speakers" if any(protocol.validation for protocol in recipe.protocols) else ""
     baseline = Recipe(
-        name="own-svm",
+        name=f"own-svm{fewer}",
         corpus="manifest",
         tasks=(EMOTION,),
-        protocols=(replace(UNSEEN, validation=0),),
+        protocols=recipe.protocols,
         model="svm",
         config=svm.Config(C=(1.0,), functionals="eGeMAPSv02" if EGEMAPS else None),
         frontend=FRONTEND,

@@ -11,6 +11,7 @@ import pytest
 
 import keras_ser
 from keras_ser.errors import UserError
+from keras_ser.models import svm
 from keras_ser.models.aspmtl import Config
 from keras_ser.pipelines.augmentation import Augment, Windows
 from keras_ser.recipe import FrontendConfig, OptimizerConfig, Recipe, Sampling, Stream
@@ -366,6 +367,26 @@ def test_changes_to_a_corpus_that_only_tests_are_refused(changes):
     crossing = SIMPLE.replace(streams=streams, protocols=(Protocol("cross", "cross-corpus", validation=0.3),))
     with pytest.raises(ValueError, match="`labelled` and `windows` change the recipe's own corpus, .* 'cross'"):
         crossing.replace(**changes)
+
+
+def test_what_would_learn_nothing_across_corpora_is_refused():
+    """Model 1 of a cascade, too; estimators and clusters, which are fitted on the recipe's own corpus."""
+    own, other = Stream("tested"), Stream("other", corpus="ravdess", teaches=True)
+    across = {"protocols": (Protocol("cross", "cross-corpus", validation=0.3),)}
+    first = FIRST.replace(frontend=SIMPLE.frontend)
+    for recipe, words in (
+        (SIMPLE.replace(streams=(own,)), "add a stream .* to 'simple'"),
+        (SIMPLE.replace(streams=(own, other), first=first), "add a stream .* to 'model-1'"),
+        (SIMPLE.replace(streams=(own, other), model="svm", config=svm.Config()), "estimators and clusters .* 'cross'"),
+        (
+            SIMPLE.replace(streams=(own, other), tasks=(Task("mood", ("low", "high"), columns=("v", "a")),)),
+            "estimators and clusters .* 'cross'",
+        ),
+    ):
+        with pytest.raises(ValueError, match=words):
+            recipe.replace(**across)
+    taught = first.replace(streams=(*first.streams, other))
+    assert SIMPLE.replace(streams=(own, other), first=taught, **across)
 
 
 def test_a_recipe_needs_something_of_each():

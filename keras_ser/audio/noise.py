@@ -5,7 +5,7 @@ samples of the clip.
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -90,8 +90,10 @@ def babble(waveforms: Sequence[np.ndarray], samples: int, seed: Seed) -> np.ndar
     return (total / level).astype(np.float32)
 
 
-def load_noises(root: str | os.PathLike, sample_rate: int = 16000) -> dict[str, np.ndarray]:
-    """Read all noise files under a folder (and its sub-folders) at `sample_rate` Hz.
+def load_noises(
+    root: str | os.PathLike, sample_rate: int = 16000, stems: Container[str] | None = None
+) -> dict[str, np.ndarray]:
+    """Read the noise files under a folder (and its sub-folders) at `sample_rate` Hz: all, or those of some `stems`.
 
     Hidden files and documents (.md, .txt, .tsv, .. and names without a suffix) are skipped; anything else must be
     audio. A noise shorter than a clip is looped (see `mix`).
@@ -104,6 +106,8 @@ def load_noises(root: str | os.PathLike, sample_rate: int = 16000) -> dict[str, 
     """
     noises: dict[str, np.ndarray] = {}
     for stem, path in noise_files(root).items():
+        if stems is not None and stem not in stems:
+            continue
         noises[stem] = read(path, sample_rate)
         if noises[stem].min() == noises[stem].max():
             raise AudioError(f"{path}: the noise is silent.")

@@ -231,7 +231,7 @@ def decibels(text: str) -> list[float]:
         raise UserError(
             f"--snr takes numbers from {-LOUDEST:g} to {LOUDEST:g} dB, separated by commas. Received: {text!r}."
         )
-    return ratios
+    return list(dict.fromkeys(ratios))
 
 
 def _compare(options: argparse.Namespace) -> int:

@@ -12,7 +12,12 @@ PAPER_NOISES = ("white", "pink", "babble", "factory")
 
 def add_noise_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of the denoising recipe."""
-    parser.add_argument("--unseen", metavar="A[,B..]", default="", help="types of noise to test on but not to train on")
+    parser.add_argument(
+        "--unseen",
+        metavar="A[,B..]",
+        default="",
+        help="noises to test on but not to train on: files (factory1), or all files of a type (factory)",
+    )
     parser.add_argument(
         "--clips", type=positive, default=20, metavar="N", help="number of test clips per run (default: 20)"
     )

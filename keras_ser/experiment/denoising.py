@@ -79,7 +79,7 @@ def run_denoising(
     trained = {name for stream in recipe.streams for name in stream.noises}
     measures = available()
     asked = {"noises": list(noises), "snrs": list(snrs), "clips": clips, "measures": list(measures)}
-    asked |= {"methods": method_names(), "data": data.digest}
+    asked |= {"methods": method_names(), "data": data.digest, "files": data.noise_hashes(noises)}
 
     runs = [Run.load(folder / job.folder) for job in done]
     parts = [(run, {}, asked, partial(score_run, run, data, noises, snrs, clips, measures)) for run in runs]

@@ -6,12 +6,14 @@ from typing import TypeVar
 
 import pandas as pd
 
+from keras_ser.checks import listed
 from keras_ser.corpora import read_corpus
 from keras_ser.errors import DiskError
 from keras_ser.evaluation.learning import run_learning
 from keras_ser.experiment.changes import changed_clips
 from keras_ser.experiment.failures import left_out
 from keras_ser.experiment.planning import by_validity, jobs, tested
+from keras_ser.experiment.preparing import with_first
 from keras_ser.experiment.reporting import notes, summarise
 from keras_ser.experiment.stored import EXPERIMENT, stored_facts, stored_recipe
 from keras_ser.files import lock, refusal, user_cache, user_path, waveform_cache
@@ -20,6 +22,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.reports import Report, score_report
 from keras_ser.splits import check_split
 from keras_ser.training import Data, Run, RunError
+from keras_ser.training.data import mixed_noises
 from keras_ser.training.run import OWNER, as_object, model_file, stored
 
 Decoded = TypeVar("Decoded")
@@ -128,10 +131,16 @@ def data_of(folder: Path, corpus_root: str | None = None, *, auxiliary: bool = F
             further[name] = read_corpus(name, **by)
     data = decode_in_cache(folder, lambda where: Data.load(recipe, corpus, where, further, noises, bad="drop"))
     about = lay if owner == folder else stored(folder / OWNER, as_object)
-    # a run alone does not record its auxiliary corpora
-    whole = not any(stream.corpus or (stream.noises and not owner) for stream in recipe.streams)
+    # a run alone does not record its auxiliary corpora, nor where its noises were
+    streams = [stream for each in with_first([recipe]) for stream in each.streams]
+    whole = not any(stream.corpus or (stream.noises and not owner) for stream in streams)
     alone = Data(data.corpus, data.cache).digest
-    before, now = (about.get("data"), data.digest) if whole else (lay.get("corpus"), alone)
+    before, now = (about.get("data"), data.digest_of(recipe)) if whole else (lay.get("corpus"), alone)
+    if noises and before not in (None, now) and lay.get("corpus") == alone:
+        files = listed(sorted(data.noise_hashes(mixed_noises(recipe))))
+        raise RunError(
+            f"the noises of {folder} have changed: the recipe mixes in the files {files} of {noises}. Restore them, or train again."
+        )
     if before not in (None, now):
         raise RunError(
             f"{root} is not the corpus of {folder}: samples, labels, speakers or groups differ. Give the original corpus "

@@ -16,11 +16,10 @@ from keras_ser.experiment.denoising import mixed, tested_clips, with_all_folds
 from keras_ser.experiment.planning import unit
 from keras_ser.experiment.stored import Step, kept_tables
 from keras_ser.pipelines.noises import file_stretch
-from keras_ser.recipe import Recipe
 from keras_ser.reports import Report, robustness_report
 from keras_ser.splits import LeakageError
 from keras_ser.training import Data, Run
-from keras_ser.training.data import noise_hashes
+from keras_ser.training.data import mixed_noises, noise_hashes
 from keras_ser.training.heard import heard_clips, heard_speakers
 from keras_ser.training.predictions import judged, truths
 from keras_ser.training.transfer import digest
@@ -71,8 +70,12 @@ def run_robustness(
     if denoisers and recipe.first is not None:
         raise UserError("a cascade has its own model 1: omit --denoiser.")
     files = load_noises(noise_root, recipe.frontend.sample_rate)
+    if CLEAN in files:
+        raise UserError(
+            f"{noise_root} has a noise file called {CLEAN!r}, which is the name of clips without noise: rename the file."
+        )
     noises = {name: file_stretch(files, name, "test") for name in files}
-    trained = trained_noises(recipe) | {name for each in denoisers for name in trained_noises(each.recipe)}
+    trained = mixed_noises(recipe) | {name for each in denoisers for name in mixed_noises(each.recipe)}
     chosen, missing, notes, refusals = [], list(missing), [], []
     for run in runs:
         try:
@@ -120,12 +123,6 @@ def _unheard(run: Run, denoisers: Sequence[Run], data: Data) -> Run:
         f"{run.folder}: its test speakers occur in the training of the denoiser. Give an experiment of a model 1 that has "
         "a run for every fold, trained on the same folds."
     )
-
-
-def trained_noises(recipe: Recipe) -> set[str]:
-    """Return the types of noise mixed in by a recipe's streams, or those of its model 1."""
-    found = {name for stream in recipe.streams for name in stream.noises}
-    return found | (trained_noises(recipe.first) if recipe.first else set())
 
 
 def _systems(run: Run, denoiser: Run | None) -> dict[str, Callable]:

@@ -242,12 +242,12 @@ def _run(recipe: Recipe, data: Data, job: Job, target: Path, options: Mapping[st
 
 def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, Any], todo: Sequence[Job]) -> None:
     """Claim the folder; write to recipe.json the protocols and seeds of all its runs, the most valid protocol last."""
-    about = {"recipe": recipe.hash, "data": data.digest}
+    about = {"recipe": recipe.hash, "data": data.digest_of(recipe)}
     with lock(folder):
         try:
             check_free(folder, EXPERIMENT, about, "experiment", recipe)
         except RunError as error:
-            other = (folder / EXPERIMENT).exists() and stored_facts(folder).get("data") != data.digest
+            other = (folder / EXPERIMENT).exists() and stored_facts(folder).get("data") != about["data"]
             raise RunError(f"{error} {changed_clips(folder, recipe, data.corpus) if other else ''}".rstrip()) from error
         remove_parts(folder)
         # protocol settings are not part of the folder's name: runs of another split must not be mistaken for this one's
@@ -284,4 +284,4 @@ def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, 
 
 def _check_job(folder: Path, recipe: Recipe, data: Data, job: Job) -> None:
     recipe = recipe.for_split(data.readable, job.split)
-    check_owner(folder / job.folder, recipe, job.split, job.seed, data.digest)
+    check_owner(folder / job.folder, recipe, job.split, job.seed, data.digest_of(recipe))

@@ -69,6 +69,10 @@ def tensors(paths: Sequence[Path]) -> Iterator[Tensors]:
                         f"{path}: expected tensors of {', '.join(DTYPES)}. Received: {name} of {part.get_dtype()}. Take a "
                         "checkpoint that is not quantised."
                     )
+                if name in files:
+                    raise UserError(
+                        f"{path}: expected each tensor in one of the files. Received: {name} again. Download the checkpoint again."
+                    )
                 files[name], shapes[name] = (file, name), tuple(part.get_shape())
         yield Tensors(shapes, files)
 

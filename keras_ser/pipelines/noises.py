@@ -1,6 +1,6 @@
 """Noises for one stream and one side of the split: generated colours, babble of training clips, files."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,12 +38,13 @@ def noise_bank(
     if side not in noise.STRETCHES:
         raise UserError(f"`side` must be train, validation or test. Received: {side!r}.")
     samples = int(seconds * sample_rate)
-    files = noise.load_noises(root, sample_rate) if root else {}
+    paths = noise.noise_files(root) if root else {}
+    files = noise.load_noises(root, sample_rate, {s for name in names for s in meant(name, paths)}) if root else {}
     bank = []
     for i, name in enumerate(names):
         rng = np.random.default_rng([seed, list(noise.STRETCHES).index(side), i])
-        stems = [stem for stem in sorted(files) if stem == name or noise.noise_type(stem) == name]
-        alike = [stem for stem in files if name.casefold() in (stem.casefold(), noise.noise_type(stem).casefold())]
+        stems = meant(name, paths)
+        alike = [stem for stem in paths if name.casefold() in (stem.casefold(), noise.noise_type(stem).casefold())]
         if alike and not stems:
             raise UserError(
                 f"the noise {name!r} is no file, but there is {alike[0]!r}: names of noise files are case-sensitive. Rename "
@@ -56,7 +57,7 @@ def noise_bank(
         elif name == "babble" and len(speech):
             bank.append(noise.babble(speech, samples, rng))
         else:
-            have = ", ".join((*noise.COLOURS, *(["babble"] if len(speech) else []), *sorted(files)))
+            have = ", ".join((*noise.COLOURS, *(["babble"] if len(speech) else []), *sorted(paths)))
             raise UserError(
                 f"the noise {name!r} is neither generated nor a file. There are: {have}. "
                 "Name a folder that holds it (--noise-root), or leave it out (--set streams.NAME.noises=...)."
@@ -64,10 +65,14 @@ def noise_bank(
     return [np.asarray(wave, "float32") for wave in bank]
 
 
+def meant(name: str, stems: Iterable[str]) -> list[str]:
+    """Return the stems of noise files that a name means: the file of that name and those of that type, in alphabetical order."""
+    return [stem for stem in sorted(stems) if name in (stem, noise.noise_type(stem))]
+
+
 def is_generated(name: str, root: Path | None) -> bool:
     """Return whether no noise file has this name, so that `noise_bank` generates the noise."""
-    stems = noise.noise_files(root) if root else ()
-    return not any(name in (stem, noise.noise_type(stem)) for stem in stems)
+    return not meant(name, noise.noise_files(root) if root else ())
 
 
 def file_stretch(files: Mapping[str, np.ndarray], stem: str, side: str) -> np.ndarray:

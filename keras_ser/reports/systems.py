@@ -250,7 +250,7 @@ def gain_report(
     """
     paper, ((second, first),), learned = paper or {}, part.pairs, learned or {}
     differences = {c.metric: c for *_, c in part.differences}
-    columns = ["%", first, second, *["gain (paper)"] * bool(paper), "gain", "difference", "p (Holm)"]
+    columns = ["%", first, second, *["gain (of the paper's)"] * bool(paper), "gain", "difference", "p (Holm)"]
     rows, data = [], []
     for metric, difference in differences.items():
         scores = {system: part.scores[system][metric] for system in (first, second)}

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def check_together(runs: Sequence[Run]) -> None:
-    """Check that runs have the same tasks, classes and sample rate.
+    """Check that runs have the same tasks, classes, clusters and sample rate.
 
     Raises:
-        UserError: tasks, classes or sample rate differ from the first run's.
+        UserError: tasks, classes, the centres of clusters or the sample rate differ from the first run's.
     """
     first = runs[0]
     for run in runs[1:]:
@@ -30,6 +30,10 @@ def check_together(runs: Sequence[Run]) -> None:
             ("tasks", [t.name for t in first.recipe.tasks], [t.name for t in run.recipe.tasks]),
             *(
                 (f"classes of {a.name!r}", list(a.labels) or [a.low, a.high], list(b.labels) or [b.low, b.high])
+                for a, b in zip(first.recipe.tasks, run.recipe.tasks, strict=False)
+            ),
+            *(
+                (f"clusters of {a.name!r}", list(a.centres), list(b.centres))
                 for a, b in zip(first.recipe.tasks, run.recipe.tasks, strict=False)
             ),
             ("sample rate", [first.recipe.frontend.sample_rate], [run.recipe.frontend.sample_rate]),

@@ -203,12 +203,15 @@ def _of_export(folder: Path) -> Predictor:
 def of_runs(runs: Sequence["Run"]) -> Predictor:
     """Return the predictor of a run, or of the mean probabilities and values of several runs of a recipe, e.g. folds or seeds.
 
-    A front end shared by networks computes its features once (see `averaging`).
+    A front end shared by networks computes its features once (see `averaging`). Raises UserError for runs of different tasks,
+    classes or clusters, which are fitted on the training side of each fold.
     """
+    from keras_ser.serving.averaging import averaged, check_together
+
+    check_together(runs)
     if len(runs) > 1 and any(run.kind != "network" for run in runs):
         return mean_predictor([of_runs([run]) for run in runs])
 
-    from keras_ser.serving.averaging import averaged
     from keras_ser.serving.saved_model import MAX_SECONDS
     from keras_ser.training.inference import forward
 

@@ -13,6 +13,7 @@ from keras_ser.evaluation.learning import LEARNED, UNKNOWN, Learning, run_learni
 from keras_ser.evaluation.scores import uar_or_ccc
 from keras_ser.evaluation.tables import form_of
 from keras_ser.experiment.rescoring import ALL_CLIPS
+from keras_ser.files import lock
 from keras_ser.pipelines.sources import waveforms
 from keras_ser.serving.facts import ExportError
 from keras_ser.settings import of_stream
@@ -81,11 +82,16 @@ def check_run(run: Run, data: Data | None, train: bool = True, on_epoch: OnEpoch
         yield Check("shuffled labels", None, f"no {task.name} of the test side occurs in training")
     elif train and task.name not in run.recipe.shuffle:
         control = run.recipe.replace(shuffle=(*run.recipe.shuffle, task.name))
-        try:
-            made = fit(control, data, run.split, run.folder / "check" / control.hash, run.seed, on_epoch=on_epoch)
-        except UserError as error:  # e.g. pretrained weights that are no longer where they were
-            yield Check("shuffled labels", None, f"cannot be trained: {error}")
-            return
+        target = run.folder / "check" / control.hash
+        with lock(target, wait=False) as mine:
+            if not mine:
+                yield Check("shuffled labels", None, f"another process is training this control in {target}")
+                return
+            try:
+                made = fit(control, data, run.split, target, run.seed, on_epoch=on_epoch)
+            except UserError as error:  # e.g. pretrained weights that are no longer where they were
+                yield Check("shuffled labels", None, f"cannot be trained: {error}")
+                return
         value, (chance, spread) = _score(predict(made.model(), control, data, run.split), task)
         said = f"{found.metric.upper()} {form(value)}, chance {form(chance)} ± {form(SIGMAS * spread)}"
         yield Check("shuffled labels", abs(value - chance) <= SIGMAS * spread, said)

@@ -49,7 +49,7 @@ def from_waveforms(score, sample_rate: int, max_seconds: float):
         with tf.control_dependencies([_check_batch(waveform), agree]):
             lengths = tf.identity(lengths)
         inside = (lengths > 0) & (lengths <= samples)
-        short = lengths <= int(max_seconds * sample_rate)
+        short = lengths <= round(max_seconds * sample_rate)
         padding = tf.range(samples)[None, :] >= lengths[:, None]
         valid = tf.reduce_all(sound(waveform) | padding, axis=1)
         too_long = f"expected at most {max_seconds:g} s at {sample_rate} Hz, received a length of {{}}."

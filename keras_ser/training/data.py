@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from keras_ser.audio.noise import load_noises
+from keras_ser.audio.noise import load_noises, noise_files
 from keras_ser.corpora import Corpus, CorpusError
 from keras_ser.errors import UserError
-from keras_ser.pipelines.noises import noise_bank
+from keras_ser.pipelines.noises import meant, noise_bank
 from keras_ser.pipelines.records import RecordCache, cache
 from keras_ser.pipelines.sources import Source, encode_labels, rule_table
 from keras_ser.recipe import Recipe
@@ -47,15 +47,31 @@ class Data:
 
     @functools.cached_property
     def digest(self) -> str:
-        """SHA-1 of the training data: samples, labels and groups of all utterances, and samples of the noise files.
+        """SHA-1 of the corpora: samples, labels and groups of all utterances; not of where and when they were stored."""
+        return _sha1(self._facts)
 
-        It does not depend on where and when they were stored.
-        """
+    def digest_of(self, recipe: Recipe) -> str:
+        """Return `digest`, of the noise files that the streams of a recipe mix in, too."""
+        found = self.noise_hashes(mixed_noises(recipe))
+        return _sha1([*self._facts, found]) if found else self.digest
+
+    def noise_hashes(self, names: Iterable[str]) -> dict[str, str]:
+        """Return stem -> SHA-1 of the samples of the noise files that names in a stream mean."""
+        files = noise_files(self.noise_root) if self.noise_root else {}
+        stems = sorted({stem for name in names for stem in meant(name, files)})
+        new = set(stems) - set(self._noise_hashes)
+        if new:
+            self._noise_hashes.update(noise_hashes(load_noises(self.noise_root, self.cache.sample_rate, new)))
+        return {stem: self._noise_hashes[stem] for stem in stems}
+
+    @functools.cached_property
+    def _noise_hashes(self) -> dict[str, str]:
+        return {}
+
+    @functools.cached_property
+    def _facts(self) -> list:
         every = {"": (self.corpus, self.cache), **self.auxiliary}
-        facts: list = [_facts(name, *pair) for name, pair in sorted(every.items())]
-        if self.noise_root:
-            facts.append(noise_hashes(load_noises(self.noise_root, self.cache.sample_rate)))
-        return hashlib.sha1(json.dumps(facts).encode()).hexdigest()
+        return [_facts(name, *pair) for name, pair in sorted(every.items())]
 
     @property
     def readable(self) -> Corpus:
@@ -228,6 +244,16 @@ def shuffled(source: Source, recipe: Recipe, sources: Sequence[Source], seed: in
 def _origins(corpus: Corpus) -> np.ndarray:
     """Return the number of the recording from which each utterance was cut."""
     return np.unique([u.groups.get("origin", u.id) for u in corpus], return_inverse=True)[1]
+
+
+def mixed_noises(recipe: Recipe) -> set[str]:
+    """Return the noises that a recipe's streams mix in, or those of its model 1, as the streams name them."""
+    found = {name for stream in recipe.streams for name in stream.noises}
+    return found | (mixed_noises(recipe.first) if recipe.first else set())
+
+
+def _sha1(facts: list) -> str:
+    return hashlib.sha1(json.dumps(facts).encode()).hexdigest()
 
 
 def noise_hashes(noises: Mapping[str, np.ndarray]) -> dict[str, str]:

@@ -97,7 +97,7 @@ def fit(
 
 
 def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch, initial=None) -> Run:
-    claim(out, recipe, split, seed, data.digest)
+    claim(out, recipe, split, seed, data.digest_of(recipe))
     if model_file(out):
         return Run.load(out)
     if is_baseline(recipe):

@@ -19,11 +19,8 @@ def build(recipe: Recipe, inputs: Inputs, steps: int = 1) -> tuple[Network, Any]
     return network, compiled(recipe, network, steps)
 
 
-def compiled(recipe: Recipe, network: Network, steps: int = 1):
-    """Compile a recipe's network for epochs of `steps` batches, and build its optimizers.
-
-    Returns:
-        The network's scorer, which shares its weights; see `keras_ser.models.whole_model.scorer`.
+def check_optimizers(recipe: Recipe, network: Network) -> None:
+    """Refuse several optimizers where they cannot train.
 
     Raises:
         UserError: the precision is mixed_float16, and the network has several optimizers whose losses it does not scale; it has
@@ -31,18 +28,33 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
     """
     import keras
 
-    model = network.model
-    scaled = recipe.precision == "mixed_float16"
-    if network.optimizers and scaled and not getattr(model, "scales_losses", False):
+    if not network.optimizers:
+        return
+    if recipe.precision == "mixed_float16" and not getattr(network.model, "scales_losses", False):
         raise UserError(
             f"{recipe.model!r} has optimizers of its own, whose gradients would underflow in float16: set "
             "precision=mixed_bfloat16, or scale its losses (`keras_ser.models.paper.Optimized`)."
         )
-    if network.optimizers and keras.backend.backend() != "tensorflow":
+    if keras.backend.backend() != "tensorflow":
         raise UserError(
             f"{recipe.model!r} with these settings has several optimizers, and trains on TensorFlow alone. Received: the backend "
             f"{keras.backend.backend()}."
         )
+
+
+def compiled(recipe: Recipe, network: Network, steps: int = 1):
+    """Compile a recipe's network for epochs of `steps` batches, and build its optimizers.
+
+    Returns:
+        The network's scorer, which shares its weights; see `keras_ser.models.whole_model.scorer`.
+
+    Raises:
+        UserError: see `check_optimizers`.
+    """
+    import keras
+
+    check_optimizers(recipe, network)
+    model, scaled = network.model, recipe.precision == "mixed_float16"
     alone, clip, unclipped = len(network.outputs) == 1, recipe.optimizer.clip_norm, recipe.optimizer
     if getattr(model, "clips_together", False):  # the gradients of all optimizers, in its own step
         model.clip_norm, unclipped = clip / replicas(), replace(recipe.optimizer, clip_norm=0.0)
@@ -60,7 +72,9 @@ def compiled(recipe: Recipe, network: Network, steps: int = 1):
         model.optimizers = {}
     for name, part in network.optimizers.items():
         settings = part.settings or unclipped
-        settings = replace(settings, learning_rate=part.rate * settings.learning_rate)
+        # the plateau's floor too, since it ends by the main optimizer's rate alone
+        rates = {name: part.rate * getattr(settings, name) for name in ("learning_rate", "floor")}
+        settings = replace(settings, **rates)
         own_optimizer = optimizer(settings, steps, recipe.epochs)
         if part.shared:  # whose weights decay with their own optimizer
             own_optimizer.exclude_from_weight_decay(var_list=list(part.shared))

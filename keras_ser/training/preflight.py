@@ -16,7 +16,7 @@ from keras_ser.settings import FrontendConfig, of_stream
 from keras_ser.splits import Split
 from keras_ser.tasks import monitors
 from keras_ser.training.data import noise_classes
-from keras_ser.training.network import recipe_scorer
+from keras_ser.training.network import check_optimizers, recipe_scorer
 from keras_ser.training.predictions import judged
 from keras_ser.training.targets import frame_targets
 
@@ -91,6 +91,7 @@ def check_network(recipe: Recipe) -> None:
     try:
         network = build_network(recipe, input_shapes(recipe, frontends(recipe)))
         recipe_scorer(recipe, network)
+        check_optimizers(recipe, network)
     except ValueError as error:
         if isinstance(error, UserError) or "unique" not in str(error):
             raise

@@ -121,7 +121,7 @@ def _claim(folder: Path, recipe: Recipe, data: Data, space: Space, todo: Sequenc
     """Claim the folder for this search, or continue the same one; return the number of concurrent trials."""
     about = {
         "recipe": recipe.hash,
-        "data": data.digest,
+        "data": data.digest_of(recipe),
         "space": [str(each) for each in space],
         "runs": [job.folder for job in todo],
         "method": method,

@@ -177,7 +177,7 @@ def test_evaluate_refuses_ratios_that_are_no_decibels(snr):
 
     with pytest.raises(UserError, match="--snr takes numbers from -100 to 100 dB"):
         decibels(snr)
-    assert decibels("-5, 10") == [-5.0, 10.0]
+    assert decibels("-5, 10, -5.0") == [-5.0, 10.0]
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a,b\n1\n1,2,3\n", b"t/prediction,t\nx,1\n"])

@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from keras_ser.cli import main
+from keras_ser.errors import UserError
 from keras_ser.experiment import robustness as room
 from keras_ser.experiment.rescoring import missing_runs, runs_of
 from keras_ser.models.aspmtl import cascade
@@ -152,5 +153,11 @@ def test_options_that_do_not_fit(masked, noise_root, tmp_path, capsys):
         room.run_robustness([continuous], data, noise_root, tmp_path)
     first = tiny.FIRST.replace(frontend=runs[0].recipe.frontend)
     cascaded = dataclasses.replace(runs[0], recipe=runs[0].recipe.replace(first=first))
+    reserved = shutil.copytree(noise_root, tmp_path / "noises")
+    shutil.copy(noise_root / "white.flac", reserved / "clean.flac")
+    with pytest.raises(
+        UserError, match="noises has a noise file called 'clean', which is the name of clips without noise"
+    ):
+        room.run_robustness(runs, data, reserved, tmp_path)
     with pytest.raises(ValueError, match="a cascade has its own model 1"):
         room.run_robustness([cascaded], data, noise_root, tmp_path, denoisers=runs)

@@ -5,6 +5,7 @@ import json
 import shutil
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -30,6 +31,7 @@ from keras_ser.splits import LeakageError, Protocol
 from keras_ser.tasks import Task
 from keras_ser.training import Data, RunError
 from tests import disk
+from tests.training import tiny
 
 LEAKING = Protocol("random", test=0.3, validation=0.1, together=False)
 SPEAKERS = Protocol("speakers", "leave-one-out", by="speaker", validation=1)
@@ -160,11 +162,40 @@ def test_another_corpus_is_not_evaluated_as_this_one(data, folder, tmp_path, mon
             evaluate(path, out=tmp_path)
     # of an experiment whose streams read other corpora, too
     several = SimpleNamespace(
-        streams=[Stream("own"), Stream("further", corpus="slr45")], read=RECIPE.read, frontend=RECIPE.frontend
+        first=None,
+        streams=[Stream("own"), Stream("further", corpus="slr45")],
+        read=RECIPE.read,
+        frontend=RECIPE.frontend,
     )
     monkeypatch.setattr("keras_ser.experiment.rescoring._owner", lambda path: (folder, several))
     with pytest.raises(RunError, match="is not the corpus of .* labels, speakers or groups differ"):
         data_of(folder)
+
+
+def test_further_noise_files_change_no_experiment_and_changed_ones_are_named(corpus, noise_root, tmp_path, monkeypatch):
+    noises = shutil.copytree(noise_root, tmp_path / "noises")
+    noisy = dataclasses.replace(tiny.NOISY, noises=("white", "rumble"))
+    recipe = tiny.SINGLE.replace(streams=(tiny.CLEAN, noisy))
+    data = Data.load(recipe, corpus, tmp_path / "cache", noise_root=noises)
+    monkeypatch.setattr(Recipe, "read", lambda recipe, *_, **__: (recipe, corpus))
+    claimed = tmp_path / "out"
+    runner._claim(claimed, recipe, data, {}, [])
+    shutil.copy(noises / "white.flac", noises / "further.flac")
+    assert data_of(claimed).digest == data.digest
+    runner._claim(claimed, recipe, dataclasses.replace(data), {}, [])
+    shutil.copy(noises / "white.flac", noises / "rumble2.flac")
+    with pytest.raises(
+        RunError, match="the noises of .* changed: .* files rumble1, rumble2, white of .*noises. Restore"
+    ):
+        data_of(claimed)
+    # a run alone does not know its noises, those of a cascade's model 1 included
+    for number, each in enumerate((recipe, tiny.SINGLE.replace(first=tiny.FIRST), tiny.SINGLE)):
+        alone = tmp_path / str(number)
+        alone.mkdir()
+        monkeypatch.setattr("keras_ser.experiment.rescoring._owner", lambda path, each=each: (None, each))
+        (alone / "run.json").write_text(json.dumps({"data": "0" * 40}))
+        with pytest.raises(RunError, match="is not the corpus of") if each is tiny.SINGLE else nullcontext():
+            data_of(alone, corpus.root)
 
 
 def test_what_has_changed_in_a_corpus_is_named(data, folder):

@@ -126,12 +126,13 @@ def test_the_curve_of_labelled_shares_compares_runs_of_as_many_steps():
     }
 
 
-def test_epochs_that_are_asked_for_keep_the_steps_of_the_shares_equal(tmp_path):
+@pytest.mark.parametrize("asked", [{"epochs": 2, "set": []}, {"epochs": None, "set": ["config.beta=0.5", "epochs=2"]}])
+def test_epochs_that_are_asked_for_keep_the_steps_of_the_shares_equal(asked):
     """Two epochs of nine speakers are 18 of one."""
     module, found = imported("aae_emodb"), {}
 
     def caught(recipes, page, adjust, **more):
-        options = SimpleNamespace(variant="shares", epochs=2, aux_speakers=0, corpus_roots={}, verify=[])
+        options = SimpleNamespace(variant="shares", aux_speakers=0, corpus_roots={}, verify=[], **asked)
         for name, recipe in recipes["shares"].items():
             found[name] = adjust(recipe.replace(epochs=2), options).epochs
         return 0

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from keras_ser.cli import main
-from tests.recipes.common import RECIPES, four_emotions, script
+from tests.recipes.common import RECIPES, four_emotions, imported, script
 
 
 @pytest.mark.parametrize("emotions", [("anger", "neutral", "sadness"), ("anger",)])
@@ -47,6 +47,14 @@ def test_the_general_commands_adapt_it_to_the_corpus_too(tmp_path, capsys):
     assert "does not name both genders" in notes[0]
     assert len(notes) == 2 and notes[1].startswith("runs of own-conv; --variant lists those of another: conv, ")
     assert jobs == [f"open      unseen-speakers/fold-{fold:02d}-seed-0" for fold in range(4)]
+
+
+def test_the_baseline_has_the_training_side_of_the_network_beside_it():
+    """A network that chooses its epoch on a speaker does not train on this one, and neither does the baseline."""
+    for variant, (network, baseline) in ((n, made.values()) for n, made in imported("own").VARIANTS.items()):
+        assert baseline.model == "svm" and baseline.protocols == network.protocols, variant
+    conv, cascade = (imported("own").VARIANTS[name]["svm"] for name in ("conv", "cascade"))
+    assert [p.validation for p in (*conv.protocols, *cascade.protocols)] == [0, 1] and conv.name != cascade.name
 
 
 @pytest.mark.parametrize(("speakers", "words"), [(2, "there are 2 speakers"), (4, "1 name none: ")])

@@ -13,6 +13,7 @@ from keras_ser.serving import Predictor, export, read_facts
 from keras_ser.serving.averaging import averaged, check_together
 from keras_ser.serving.export_checks import golden
 from keras_ser.serving.predictor import of_runs
+from keras_ser.tasks import Task
 from tests.serving import runs
 from tests.training import tiny
 
@@ -88,3 +89,12 @@ def test_runs_of_other_questions_are_refused(two):
         run = dataclasses.replace(two[1], recipe=recipe)
         with pytest.raises(UserError, match=words):
             check_together([two[0], run])
+    # clusters are fitted anew in each fold: their names are the same
+    moods = [Task("emotion", ("low", "high"), columns=("v", "a"), centres=((0, 0), (1, k))) for k in (1, 2)]
+    folds = [
+        dataclasses.replace(run, recipe=tiny.SINGLE.replace(tasks=(mood,)))
+        for run, mood in zip(two, moods, strict=True)
+    ]
+    for joined in (check_together, of_runs):
+        with pytest.raises(UserError, match=r"the same clusters of 'emotion'. Received: .*1.0, 1.0.* in .*1.0, 2.0"):
+            joined(folds)

@@ -8,6 +8,7 @@ from sklearn.metrics import recall_score
 
 from keras_ser.cli import main
 from keras_ser.errors import UserError
+from keras_ser.files import lock
 from keras_ser.serving import run_checks
 from keras_ser.settings import Stream
 from keras_ser.splits import Split
@@ -109,6 +110,16 @@ def test_what_cannot_be_checked_is_said(run, data, monkeypatch):
     monkeypatch.setattr(run_checks, "predict", lambda *given, **named: table.drop(columns="emotion/prediction"))
     learned, *_, last = run_checks.check_run(run, data)
     assert "test –" in learned.said and last.passed is None and "no emotion of the test side" in last.said
+
+
+@pytest.mark.slow
+def test_a_control_that_another_process_trains_is_left_to_it(run, data, monkeypatch):
+    monkeypatch.setattr(run_checks, "_exported", lambda run: run_checks.Check("export", True, ""))
+    monkeypatch.setattr(run_checks, "fit", lambda *given, **options: pytest.fail("trained"))
+    control = run.recipe.replace(shuffle=("emotion",))
+    with lock(run.folder / "check" / control.hash):
+        last = list(run_checks.check_run(run, data))[-1]
+    assert last.passed is None and "another process is training this control" in last.said
 
 
 @pytest.mark.slow

@@ -53,6 +53,19 @@ def test_waveforms_are_scored_in_chunks_and_answered_in_order(clips, monkeypatch
     check(from_waveforms(describe, RATE, 10.0)(tf.constant(padded), lengths), clips, 5 * RATE)
 
 
+@pytest.mark.parametrize(
+    "seconds", [2.01, 1.13, 4.02]
+)  # the product with the rate is a little less than a whole number
+def test_the_longest_clip_is_accepted_as_decoded_audio_as_in_a_file(seconds):
+    samples = round(seconds * RATE)
+    assert samples / RATE <= seconds and int(seconds * RATE) < samples
+    score = from_waveforms(describe, RATE, seconds)
+    found = score(tf.ones((1, samples)), tf.constant([samples], tf.int32))
+    assert found["longest"].numpy() == [samples]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="expected at most .* received a length of"):
+        score(tf.ones((1, samples + 1)), tf.constant([samples + 1], tf.int32))
+
+
 def test_files_are_scored_in_chunks_and_answered_in_order(clips, monkeypatch):
     monkeypatch.setattr(signatures, "CHUNK_SECONDS", 1)
     contents = [wav(np.tanh(np.repeat(x, 16)), 8000, "FLOAT") for x in clips]

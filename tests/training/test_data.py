@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from keras_ser.audio.noise import colour
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.experiment.planning import check_jobs
 from keras_ser.experiment.preparing import check_corpus_labels
@@ -369,6 +370,35 @@ def test_digest_sees_the_data_and_not_where_or_when_they_were_stored(tmp_path):
     assert Data(corpus, Data.load(RECIPE, corpus, tmp_path / "cache").cache).digest == digest(corpus)
     other = Data.load(RECIPE, corpus, tmp_path / "cache", {"b": corpus})
     assert other.digest != digest(corpus)
+
+
+def test_digest_of_a_recipe_sees_the_noise_files_that_it_mixes_in(tmp_path):
+    """By their samples; further files of the folder are nothing to it, and generated noises are no files."""
+
+    def file(name, seed):
+        soundfile.write(tmp_path / "noises" / name, 0.1 * colour("white", 9000, seed).clip(-3, 3), 16000)
+
+    (tmp_path / "noises").mkdir()
+    for name, seed in (("factory1.wav", 1), ("hum.wav", 2)):
+        file(name, seed)
+    noisy = RECIPE.replace(streams=(Stream("noisy", noises=("pink", "factory"), snr=(0.0, 5.0)),))
+    cascade = RECIPE.replace(first=noisy.replace(name="first"), streams=(Stream("clean"),))
+    clean = RECIPE.replace(streams=(Stream("clean"),))
+
+    def found():
+        data = Data.load(RECIPE, corpus, tmp_path / "cache", noise_root=tmp_path / "noises")
+        return [data.digest_of(recipe) for recipe in (noisy, cascade, clean)] + [data.digest]
+
+    corpus = write(tmp_path / "a")
+    before = found()
+    assert before[0] == before[1] != before[2] == before[3]
+    file("cough.wav", 3)
+    file("hum.wav", 4)
+    assert found() == before
+    file("factory2.wav", 5)
+    more = found()
+    file("factory1.wav", 6)
+    assert len({before[0], more[0], found()[0]}) == 3 and more[2:] == before[2:]
 
 
 @pytest.mark.parametrize("side", ["train", "validation"])

@@ -6,6 +6,7 @@ Here, tensors of a checkpoint are named in a short form: without the prefix of a
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,15 @@ def checked_tensors(config: Wav2Vec2Config, folder: str | Path) -> Iterator[tupl
     """
     with tensors(weight_files(user_path(folder))) as found:
         prefix = f"{config.model_type}."
-        weights = found.renamed({name: _short(name, found.shapes, prefix) for name in found.shapes})
+        names = {name: _short(name, found.shapes, prefix) for name in found.shapes}
+        twice = [name for name, times in Counter(names.values()).items() if times > 1]
+        if twice:
+            spelled = [name for name, short in names.items() if short == twice[0]]
+            raise UserError(
+                f"{folder}: expected each tensor once. Received: {' and '.join(spelled)}, two names of one tensor. Save the "
+                "checkpoint again from one model."
+            )
+        weights = found.renamed(names)
         yield weights, _compare(config, weights.shapes, Path(folder))
 
 

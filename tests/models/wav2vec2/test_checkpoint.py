@@ -115,6 +115,20 @@ def test_names_of_a_model_with_a_head_and_older_weight_norm(form, folder):
     }
 
 
+def test_two_names_of_one_tensor_are_refused(form, folder):
+    """Which of the two is meant cannot be known: with and without prefix, or in the older and the newer form of weight norm."""
+    names = load_file(folder / "model.safetensors")
+    norm = next(name for name in names if name.endswith("original0"))
+    older = norm.replace("parametrizations.weight.original0", "weight_g")
+    rewrite(folder, lambda tensors: tensors | {older: tensors[norm]})
+    with pytest.raises(UserError, match="expected each tensor once. Received: .* two names of one tensor"):
+        load(folder)
+    prefixed = lambda tensors: {PREFIX[form] + n: v for n, v in tensors.items() if n != older}  # noqa: E731
+    rewrite(folder, lambda tensors: prefixed(tensors) | {"encoder.layer_norm.bias": tensors["encoder.layer_norm.bias"]})
+    with pytest.raises(UserError, match="encoder.layer_norm.bias and|and encoder.layer_norm.bias"):
+        load(folder)
+
+
 def test_mask_embedding_is_skipped_where_nothing_is_masked(form, folder):
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "apply_spec_augment": False}))
