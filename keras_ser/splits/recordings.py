@@ -42,18 +42,22 @@ def recording_names(corpus: Corpus) -> dict[str, set[str]]:
     The files are its own and the one that its origin names (`places`). Cuts of a file that name several origins are of these
     recordings, and not of one that the file would be.
     """
-    meant, ends, origins = places(corpus), _ends(corpus), defaultdict(set)
     given = {u.id: u.groups["origin"] for u in corpus if "origin" in u.groups}
+    meant, ends = (places(corpus), _ends(corpus)) if given else (set(), {})
+    files, origins = {u.path: file_of(corpus, u.path) for u in corpus}, defaultdict(set)
     for u in corpus:
-        origins[file_of(corpus, u.path)].add(given.get(u.id) if given.get(u.id) not in meant else None)
+        origins[files[u.path]].add(given.get(u.id) if given.get(u.id) not in meant else None)
+    digests = {path: {_digest(file)} if len(origins[file]) == 1 else set() for path, file in files.items()}
     found = {}
     for u in corpus:
         origin = given.get(u.id)
-        files = {u.path, ends.get(origin) if origin in meant else None} - {None}
-        names = {comparable(identity(origin, corpus.name))} if origin and origin not in meant else set()
-        found[u.id] = names | {_digest(f) for f in (file_of(corpus, path) for path in files) if len(origins[f]) == 1}
+        if origin is None or origin in meant:
+            found[u.id] = digests[u.path] | digests.get(ends.get(origin), set())
+        else:
+            found[u.id] = digests[u.path] | {comparable(identity(origin, corpus.name))}
     return found
 
 
+@functools.lru_cache(maxsize=1 << 17)
 def _digest(path: str) -> str:
     return hashlib.blake2b(os.fsencode(path), digest_size=8).hexdigest()
