@@ -157,6 +157,7 @@ def with_auxiliary(recipe: Recipe, options) -> Recipe:
     if not names:
         return recipe
     if len(recipe.tasks) == 1 and recipe.config.kind == "cnn":  # no label and no reconstruction to learn from
+        options.idle = set(names)
         return recipe.replace(batch_size=recipe.batch_size // 2)
     share, speakers = 1 / len(names), options.aux_speakers
     added = (Stream(name, corpus=name, share=share, speakers=speakers) for name in names)

@@ -187,6 +187,8 @@ def read(
         raise UserError(
             f"--aux-root and --corpus-root {kind}= give two corpora of the adapter {kind}: omit one of them."
         )
+    # of those that the chosen systems of a recipe cannot use
+    named -= getattr(options, "idle", set()) - {s.corpus for each in with_first(recipes.values()) for s in each.streams}
     check_used(recipes.values(), named, options.noise_root)
     for name in sorted(named):
         by = next(dict(s.options) for each in with_first(recipes.values()) for s in each.streams if s.corpus == name)

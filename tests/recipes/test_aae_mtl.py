@@ -71,6 +71,9 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name, capsys):
     if name == "iemocap":
         (alone,) = (tmp_path / "out").glob("aae_iemocap-cnn-single-*/recipe.json")
         assert len(json.loads(alone.read_text())["streams"]) == 1
+        # of a corpus that it cannot use, alone as in the table: nothing is left to train
+        aae("aae_iemocap", tmp_path / "out", *given, "--protocol=disjoint", "--systems=cnn-single")
+        assert [alone] == [*(tmp_path / "out").glob("aae_iemocap-cnn-single-*/recipe.json")]
         both, single, unlabelled = (
             json.loads(
                 next((tmp_path / "out").glob(f"aae_iemocap-{system}-????????/leave*/fold-00*/history.json")).read_text()
