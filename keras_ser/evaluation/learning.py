@@ -259,8 +259,10 @@ def _fault(recipe: Recipe, about: Mapping[str, Any], task: Task, training: float
         return f"underfit: still rising on both sides when its {len(rows)} epochs ended"
     smooth = _smooth(curve)
     if np.nanmax(smooth, initial=-math.inf) - smooth[kept - 1] > FAR:
-        late = form(float(np.nanmax(smooth)))
-        return f"underfit: kept at epoch {kept} of {len(rows)}, {form(smooth[kept - 1])} in training, which reached {late} later"
+        highest = int(np.nanargmax(smooth))
+        when = "later" if highest >= kept else f"before, at epoch {highest + 1}"
+        said = f"{form(smooth[kept - 1])} in training, which reached {form(smooth[highest])} {when}"
+        return f"underfit: kept at epoch {kept} of {len(rows)}, {said}"
     if rising and training < KNOWN and not annealed and (not ended or about.get("monitor") is None):
         what, steps = "its epochs" if ended else "patience", len(rows) * about["steps"]
         return f"underfit: {what} ended it at {steps} steps, when the training side had {form(training)} and was still rising"

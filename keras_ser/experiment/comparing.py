@@ -74,13 +74,14 @@ def _difference(a: Sequence[str], b: Sequence[str]) -> str:
 
 def _trained(name: str, folder: Path, table: pd.DataFrame, protocol: str) -> list[str]:
     """Return a line on whether an experiment's runs have learned."""
-    table = table[table["protocol"] == protocol]
     keys = table[["protocol", "fold", "seed"]].drop_duplicates().itertuples(index=False)
     runs = [(folder if model_file(folder) else folder / run_folder(*key), *key) for key in keys]
-    if not all(model_file(path) for path, *_ in runs):
+    if not all(model_file(path) for path, its, *_ in runs if its == protocol):
         return [f"{name}: whether its runs have learned is unknown, since only predictions were found"]
-    loaded = [(Run.load(path), *key) for path, *key in runs]
-    learned = together([run_learning(run.recipe, run.about, *key) for run, *key in loaded])
+    loaded = [(Run.load(path), *key) for path, *key in runs if model_file(path)]
+    # judged with those of the other protocols, as in the experiment's report
+    every = together([run_learning(run.recipe, run.about, *key) for run, *key in loaded])
+    learned = [each for each in every if each.protocol == protocol]
     header, row = learning_table({"": learned}, {}).text()
     said = "; ".join(f"{what} {cell}" for what, cell in zip(header[1:], row[1:], strict=True) if what != "test")
     return [f"{name}: {said}", *faults({name: learned})]

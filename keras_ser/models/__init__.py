@@ -9,7 +9,7 @@ A module may also have:
 * `NOTE`: a sentence shown in every report on the model.
 * `note(config)`: remarks on the settings for the first line of a report, separated by ", " ("" = none).
 * `DETERMINISTIC = True`: the seed has no effect.
-* `SPACE`: the default search space of `keras-ser tune`.
+* `SPACE`: the default search space of `keras-ser tune`; `AUXILIARY_WEIGHTS`: its keys without effect in a recipe with one task.
 * `speed(config)`: seconds of speech that one core of a 2.6 GHz server trains on per second, for estimates of the time.
 * `AUXILIARY`: the changes to a recipe that gets an auxiliary corpus.
 * `frozen(config, inputs)`: frozen pretrained layers between front ends and network (`keras_ser.models.paper.Frozen`).

@@ -84,7 +84,11 @@ def training(
     if kept:
         handles.append(mark(f"kept {axis}", color=GREY, marker="o", markersize=4, linestyle=""))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    runs = f"{len(histories)} runs (thin) and their mean" if len(histories) > 1 else next(iter(histories))
+    runs = (
+        f"{len(histories)} runs (thin) and their mean until the first ends"
+        if len(histories) > 1
+        else next(iter(histories))
+    )
     figure.suptitle(f"{title}: {runs}" if title else runs, fontsize=10)
     return figure
 
@@ -118,7 +122,8 @@ def _by_epoch(histories: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
 
 
 def _mean(runs: Mapping[str, pd.Series]) -> pd.Series:
-    return pd.concat(list(runs.values()), axis=1).mean(axis=1).sort_index()
+    """Return the mean as far as all runs go: where one has ended, that of the others is not comparable."""
+    return pd.concat(list(runs.values()), axis=1).sort_index().dropna().mean(axis=1)
 
 
 def _whole_epochs(axes: Axes) -> None:

@@ -37,6 +37,12 @@ def first_lines(
     return found
 
 
+def scored_runs(results: Sequence[TaskScores], learned: Sequence[Learning]) -> list[Learning]:
+    """Return the runs whose seed is scored under their protocol; all where nothing is."""
+    seeds = {result.protocol: result.seeds for result in results if learned and result.task == learned[0].task}
+    return [run for run in learned if run.seed in seeds.get(run.protocol, (run.seed,))]
+
+
 def tested(results: Sequence[TaskScores], learned: Sequence[Learning]) -> dict[tuple[str, str], float]:
     """Return ("", protocol) -> the test score in the metric of the verdicts, for `learning_table`."""
     return {
@@ -49,7 +55,7 @@ def tested(results: Sequence[TaskScores], learned: Sequence[Learning]) -> dict[t
 
 def _sides(results: Sequence[TaskScores], learned: Sequence[Learning]) -> list[str]:
     """Return a sentence for each protocol: its optimizer steps, and the mean scores of the three sides."""
-    table, found = learning_table({"": learned}, tested(results, learned)), []
+    table, found = learning_table({"": scored_runs(results, learned)}, tested(results, learned)), []
     for row in table.rows:
         cells = {name: cell for name, cell in zip(table.columns, row, strict=True) if cell != UNDEFINED}
         steps = f"{cells['optimizer steps']} optimizer steps, " if "optimizer steps" in cells else ""

@@ -23,6 +23,7 @@ from keras_ser.reports.headline import (
     main_score,
     origin,
     run_table,
+    scored_runs,
     tested,
     trained,
 )
@@ -171,7 +172,7 @@ def _training(
         return []
     streams = {result.protocol: result.streams for result in results if result.task == learned[0].task}
     means = (
-        [learning_table({"": learned}, tested(results, learned))]
+        [learning_table({"": scored_runs(results, learned)}, tested(results, learned))]
         if len(learned) > len({run.protocol for run in learned})
         else []
     )

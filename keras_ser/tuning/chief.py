@@ -43,10 +43,10 @@ class Chief:
         self.on_job, self.options = on_job, options
         self.curves: list[tuple[float, ...]] = []  # of the first runs of complete trials, in order
         self.known: dict[str, float | None] = {}  # hash -> score for the oracle
+        self.before, self.trials = dict(found.trials), 0
 
     def search(self, trials: int, on_trial: Callable[[int, int], None] | None) -> None:
-        found = self.found
-        failed = {}
+        found, failed, self.trials = self.found, {}, trials
         for trial in found.trials.values():
             if trial.failed and not trial.again:
                 with contextlib.suppress(UserError):  # an invalid recipe raises again below
@@ -95,7 +95,8 @@ class Chief:
         while asked.left and (not prune or not asked.runs or (asked.runs[0].done() and self._survived(asked))):
             job, *asked.left = asked.left
             if self.on_job:
-                self.on_job(jobs.index(job) + 1, len(jobs), job)
+                before = asked.trial.number * len(jobs)
+                self.on_job(before + jobs.index(job) + 1, (self.trials + 1) * len(jobs), job)
             bar = medians(self.curves, asked.tried.epochs) if prune and not asked.runs else None
             asked.runs.append(self._submit(asked.tried, job, bar, asked.trial.number == 0))
 
@@ -129,6 +130,11 @@ class Chief:
                     trial, scores=(), epochs=(), learned=(), failed=f"{monitored(asked.tried)} is undefined."
                 )
         score = None if trial.failed else trial.score
+        if score is not None and self._told_failed(trial):
+            # or the method would now propose other settings than those that follow
+            found.trials[trial.number] = replace(trial, late=True)
+            found.save(self.folder)
+            return None
         if trial.stopped and score is not None:
             # only the first run has a score: shift it by the usual difference of the others
             whole = [t for t in found.trials.values() if t.number < trial.number and t.scores and not t.stopped]
@@ -141,6 +147,12 @@ class Chief:
         if score is not None:
             self.known[asked.tried.hash] = score
         return score
+
+    def _told_failed(self, trial: Trial) -> bool:
+        """Return whether an earlier call told the method that this trial failed, and went on with others."""
+        earlier = self.before.get(trial.number)
+        there = earlier is not None and dict(earlier.values) == dict(trial.values)
+        return there and (earlier.late or bool(earlier.failed)) and trial.number < max(self.before)
 
     def confirm(self, count: int) -> None:
         """Train the best setting and the unchanged recipe, which may be the same, with further seeds not used in the search."""

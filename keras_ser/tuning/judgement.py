@@ -85,8 +85,9 @@ def _noise(found: Found) -> list[str]:
         return ["Too few of the further seeds have a score to tell whether the best setting is more than noise."]
     gain, spread = best.mean() - baseline.mean(), baseline.std(ddof=1)
     low, high = interval(best, baseline)
+    seeds = str(len(best)) if len(best) == len(baseline) else f"{len(best)} and {len(baseline)}"
     told = (
-        f"Over {len(best)} further seeds the best setting scores {best.mean():.3f} (sd {best.std(ddof=1):.3f}) and the unchanged "
+        f"Over {seeds} further seeds the best setting scores {best.mean():.3f} (sd {best.std(ddof=1):.3f}) and the unchanged "
         f"recipe {baseline.mean():.3f} (sd {spread:.3f}); the difference is {gain:+.3f} [{low:+.3f}, {high:+.3f}], "
     )
     if low > 0:
@@ -100,7 +101,7 @@ def _noise(found: Found) -> list[str]:
         return [
             told,
             f"All trials' scores spread (sd {found_scores.std(ddof=1):.3f}) no more than the seeds of one setting do "
-            f"(sd {spread:.3f}): the map shows noise.",
+            f"(sd {spread:.3f}): the search shows noise.",
         ]
     return [told]
 

@@ -24,10 +24,10 @@ SHADES, GRID_POINTS = "viridis", 60
 
 
 def position(each: Range | Choice, value: Any) -> float:
-    """Map a value to its position in its range, 0 to 1, on a log scale if that is searched; a choice to its index."""
+    """Map a value to its position in its range, 0 to 1, on a log scale if that is searched; a choice to its place in `order`."""
     if isinstance(each, Choice):
-        text = each.text(value)
-        return each.values.index(text) / (len(each.values) - 1) if text in each.values else float("nan")
+        text, values = each.text(value), each.order(())
+        return values.index(text) / (len(values) - 1) if text in values else float("nan")
     low, high, value = each.low, each.high, float(value)
     if each.log:
         if value <= 0:
@@ -81,7 +81,7 @@ def _importance(places: tuple[tuple[float, ...], ...], scores: tuple[float, ...]
 def _ticks(each: Range | Choice) -> tuple[list[float], list[str]]:
     """Return five tick positions and their labels, however narrow the range."""
     if isinstance(each, Choice):
-        return np.linspace(0, 1, len(each.values)).tolist(), list(each.values)
+        return np.linspace(0, 1, len(each.values)).tolist(), each.order(())
     places = np.linspace(0, 1, 5)
     values = [value_at(each, place) for place in places]
     for digits in range(2, 7):
@@ -162,8 +162,9 @@ def bars(found: Found) -> Figure:
     words = []
     for key in order:
         varies = np.ptp(places[:, key]) > 0 and np.ptp(scores) > 0
-        correlation = spearmanr(places[:, key], scores) if varies else None
-        sign = "constant"
+        ordered = isinstance(found.space[key], Range) or found.space[key].ordered
+        correlation = spearmanr(places[:, key], scores) if varies and ordered else None
+        sign = "constant" if ordered else "values without an order"
         if correlation:
             chance = "p < 0.01" if correlation.pvalue < 0.01 else f"p = {correlation.pvalue:.2f}"
             sign = f"ρ = {correlation.statistic:+.2f}, {chance}"

@@ -13,11 +13,11 @@ from keras_ser.evaluation.learning import Learning, run_learning
 from keras_ser.experiment.failures import reason_of_job
 from keras_ser.experiment.planning import Job
 from keras_ser.files import lock
-from keras_ser.models import is_baseline
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, RunError, fit
 from keras_ser.training.loop import monitored, smoothed
 from keras_ser.tuning.pruning import Stopped, check_stopped, curve, stopper
+from keras_ser.tuning.trial import width
 
 OWNER = "search.json"
 
@@ -65,6 +65,6 @@ def train_run(
         keras.backend.clear_session()  # graphs of past trials would accumulate in memory
     kept = run.about["best_epoch"]
     # the rows of a baseline are its settings, of which one is kept
-    score = smoothed(run.history[:kept], monitored(tried), 1 if is_baseline(tried) else tried.smoothing)
+    score = smoothed(run.history[:kept], monitored(tried), width(tried))
     learned = run_learning(tried, run.about, job.protocol.name, job.split.fold, job.seed)
     return Outcome(score, kept, tuple(curve(run.history, tried)), learned=learned)

@@ -17,6 +17,7 @@ from keras_ser.evaluation.learning import faults
 from keras_ser.evaluation.tables import Table
 from keras_ser.experiment.planning import Job
 from keras_ser.files import write_figure, write_json, write_table, write_text
+from keras_ser.models import is_baseline
 from keras_ser.overrides import lookup
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Picture, Report, pictures
@@ -26,7 +27,7 @@ from keras_ser.training.run import RunError, stored
 from keras_ser.tuning import landscape
 from keras_ser.tuning.judgement import verdict
 from keras_ser.tuning.space import Choice, Range, Space
-from keras_ser.tuning.trial import TRAINING, Trial
+from keras_ser.tuning.trial import TRAINING, Trial, width
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -102,7 +103,7 @@ class Found:
             row |= {each.key: self.value(trial, each.key) for each in self.space}
             for job, score, epoch in zip(self.jobs, trial.scores, trial.epochs, strict=False):
                 where = f"fold {job.split.fold}, seed {job.seed}"
-                row |= {f"{where}: {self.monitor}": score, f"{where}: epoch": epoch}
+                row |= {f"{where}: {self.monitor}": score, f"{where}: {self.axis}": epoch}
             if self.prune:
                 row["stopped early"] = f"after epoch {trial.stopped}" if trial.stopped else ""
             rows.append(row | {"failed": trial.failed})
@@ -114,7 +115,7 @@ class Found:
         folds = sorted({job.split.fold for job in self.jobs})
         seeds = sorted({job.seed for job in self.jobs})
         told = [
-            f"Score: {self.monitor} of the kept epoch, mean over fold(s) {_list(folds)} of {protocol.name!r} and seed(s) "
+            f"Score: {self.monitor} {self._of_kept()}, mean over fold(s) {_list(folds)} of {protocol.name!r} and seed(s) "
             f"{_list(seeds)}. No trial saw its own fold's test data.",
             "The best of many validation scores is too high, the more so with more trials: only a test side shows what "
             "the choice is worth.",
@@ -145,6 +146,14 @@ class Found:
         if self.unconfirmed:
             told.append(f"{len(self.unconfirmed)} runs with further seeds have no score: {_list(self.unconfirmed)}")
         return told
+
+    @property
+    def axis(self) -> str:
+        return "setting" if is_baseline(self.recipe) else "epoch"
+
+    def _of_kept(self) -> str:
+        epochs = width(self.recipe)
+        return f"(mean over the {epochs} epochs up to the kept one)" if epochs > 1 else f"of the kept {self.axis}"
 
     def conclusions(self) -> list[str]:
         """Return the notes on what the search has shown, which also the terminal tells."""
@@ -178,7 +187,7 @@ class Found:
             name = str(trial.number) if trial.number else "baseline"
             ended = f", stopped early after {trial.stopped}" if trial.stopped else ""
             rows.append([name, *values, f"{trial.score:.3f}", _list(trial.epochs) + ended, *trial.training])
-        header = ["trial", *(each.key for each in self.space), self.monitor, "epoch", *TRAINING]
+        header = ["trial", *(each.key for each in self.space), self.monitor, self.axis, *TRAINING]
         return Report(
             title=f"{self.recipe.name}: {len(self.trials)} trials of a {self.method} search on {self.data.corpus.name}",
             summary=[Table("", header, rows[:10])],
@@ -249,7 +258,8 @@ class Found:
             axes.set_xlabel(each.key)
         numbers = [trial.number for trial in scored]
         _points(drawn[-1], numbers, scores, numbers, best)
-        drawn[-1].step(numbers, np.maximum.accumulate(scores), where="post", color=pictures.GREY, linewidth=1)
+        whole = [-np.inf if trial.stopped else trial.score for trial in scored]
+        drawn[-1].step(numbers, np.maximum.accumulate(whole), where="post", color=pictures.GREY, linewidth=1)
         drawn[-1].set_xlabel("trial")
         drawn[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         drawn[-1].legend(fontsize=8, framealpha=0.9, markerscale=0.7)

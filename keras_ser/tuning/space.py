@@ -88,10 +88,19 @@ class Choice:
     def order(self, texts: Iterable[str]) -> list[str]:
         """Return different texts in the order of their values if all are numbers, else the choices first."""
         found = list(dict.fromkeys([*self.values, *texts]))
-        try:
-            return sorted(found, key=float)
-        except ValueError:
-            return found
+        return sorted(found, key=float) if all(map(_is_number, found)) else found
+
+    @property
+    def ordered(self) -> bool:
+        """Whether all values are numbers."""
+        return all(map(_is_number, self.values))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False
 
 
 def _parsed(text: str) -> Any:
@@ -122,12 +131,17 @@ def parse(text: str) -> Range | Choice:
 
 
 def default_space(recipe: Recipe) -> tuple[Range | Choice, ...]:
-    """Return the loss weights: the model's `SPACE`, else the weight of each auxiliary task; raise UserError for a single loss."""
-    named = getattr(model_module(recipe.model), "SPACE", ())
-    found = tuple(parse(text) for text in named) or tuple(
+    """Return the model's `SPACE`, else the weight of each auxiliary task; raise UserError if nothing in it has an effect.
+
+    In a recipe with one task, the keys in the model's `AUXILIARY_WEIGHTS` have none.
+    """
+    module = model_module(recipe.model)
+    found = tuple(parse(text) for text in getattr(module, "SPACE", ())) or tuple(
         Range(f"tasks.{task.name}.weight", 0.01, 10.0, log=True) for task in recipe.tasks[1:]
     )
-    if not found or len(recipe.tasks) < 2:
+    if len(recipe.tasks) < 2:
+        found = tuple(each for each in found if each.key not in getattr(module, "AUXILIARY_WEIGHTS", ()))
+    if not found:
         raise UserError(f"{recipe.name} has a single loss, whose weight has no effect: give a search space (--space).")
     return found
 

@@ -8,8 +8,15 @@ import numpy as np
 
 from keras_ser.evaluation.learning import Learning, learning_table
 from keras_ser.evaluation.tables import UNDEFINED
+from keras_ser.models import is_baseline
+from keras_ser.recipe import Recipe
 
 TRAINING = ("optimizer steps", "training", "verdict")  # columns of `learning_table`
+
+
+def width(tried: Recipe) -> int:
+    """Return the number of epochs, up to the kept one, over which a trial's score is the mean."""
+    return 1 if is_baseline(tried) or tried.keeps_last else min(tried.smoothing, tried.epochs)
 
 
 @dataclass(frozen=True)
@@ -22,6 +29,7 @@ class Trial:
     epochs: tuple[int, ...] = ()  # the kept epochs
     failed: str = ""  # why it has no score
     again: bool = False  # whether the next search retries it, since the setting was not the reason
+    late: bool = False  # whether it was scored after the method had been told that it failed
     stopped: int = 0  # the epoch after which its first run was stopped early; 0 = not stopped
     learned: tuple[Learning, ...] = ()  # the verdicts on its runs that were trained to their end
 

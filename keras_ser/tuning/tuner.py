@@ -42,11 +42,13 @@ def search(
 ) -> Found:
     """Train a recipe with different hyperparameters and keep those with the best validation score.
 
-    A trial's score is the monitored score (`Recipe.monitor`) of the kept epoch, averaged over folds and seeds; no test side is
-    used. The unchanged recipe is the first trial, so its validation score is a lower bound of the best. An interrupted search
-    continues where it stopped, and a finished one can be extended by more trials: finished runs are not trained again, nor are
-    settings that diverged or cannot be trained. A failed trial does not end the search: it has no score, and the report gives the
-    reason. If the setting is not the reason (a damaged folder, too little memory), the next call repeats the trial.
+    A trial's score is the monitored score (`Recipe.monitor`) of the kept epoch, or its mean over the `smoothing` epochs up to that
+    one where the score chooses the epoch, averaged over folds and seeds; no test side is used. The unchanged recipe is the first
+    trial, so its validation score is a lower bound of the best. An interrupted search continues where it stopped, and a finished
+    one can be extended by more trials: finished runs are not trained again, nor are settings that diverged or cannot be trained. A
+    failed trial does not end the search: it has no score, and the report gives the reason. If the setting is not the reason (a
+    damaged folder, too little memory), the next call repeats the trial. The settings of later trials stay as they are: the method
+    chose them without this score.
 
     With an engine of several workers, `ahead` trials run at the same time. A setting is proposed when the trial `ahead` places
     before it has been scored, and scores are reported in the order of the trials: the result depends on `ahead`, but not on which
@@ -66,7 +68,8 @@ def search(
         confirm: Number of further seeds with which the best setting and the unchanged recipe are trained after the search.
         engine: Where runs are trained; its workers share `data` (default: in this process).
         ahead: See above (default: as many as keep the engine's workers busy). A continued search keeps its value.
-        on_trial, on_job: Called with (number, trials) before each trial, and with (number, jobs, job) before each run of it.
+        on_trial, on_job: Called with (number, trials) before each trial, and with (number, jobs, job) before each run, of all
+            runs of all trials.
         **options: Passed to `keras_ser.training.fit` (strategy, on_epoch).
 
     Raises:

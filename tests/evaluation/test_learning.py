@@ -68,6 +68,10 @@ def test_figures_are_those_of_the_kept_epoch():
             "underfit: kept at epoch 2 of 20, 44.1 in training, which reached 97.0 later",
         ),
         (
+            run(curve((1, 0.4), (7, 0.97), (20, 0.80)), HELD, 0.80),
+            "underfit: kept at epoch 20 of 20, 82.0 in training, which reached 95.0 before, at epoch 10",
+        ),
+        (
             run(FLAT * 0.6, HELD, 0.66),
             "underfit: 66.0 on the training side, nearer to chance (33.3) than to a perfect score",
         ),

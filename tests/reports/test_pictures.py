@@ -119,8 +119,8 @@ def test_curves_draw_loss_and_uar_of_each_run_and_their_mean(rng, trained):
         assert len(lines) == 6 + 2  # two runs and their mean on each side; the kept epochs
         for column in columns:
             first, second = (run[["epoch", column]].to_numpy() * [1, scale] for run in runs.values())
-            mean = second.copy()
-            mean[:4, 1] = (first[:4, 1] + second[:4, 1]) / 2
+            mean = second[:4].copy()  # until the first of the two ends
+            mean[:, 1] = (first[:, 1] + mean[:, 1]) / 2
             for expected in (first, second, mean):
                 assert any(len(line) == len(expected) and np.allclose(line, expected) for line in lines)
         for run, epoch in kept.items():

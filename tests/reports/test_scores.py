@@ -260,6 +260,18 @@ def test_the_first_lines_have_the_steps_and_the_scores_of_all_sides():
     assert made.head[1] == f"Trained to the end: all 4 runs. {sides}"
 
 
+def test_sides_are_those_of_the_runs_that_are_scored():
+    """A seed under way, whose only run is poor, has no part in the test score, nor in the others beside it."""
+    predictions = table(seeds=(0, 1))
+    predictions = predictions[(predictions["seed"] == 0) | (predictions["fold"] == 0)]
+    learned = [*(learning(fold, 0, training=0.95) for fold in range(4)), learning(0, 1, training=0.55)]
+    made = score_report(predictions, [EMOTION], title="t", learned=learned, protocols={"disjoint": {"folds": 4}})
+    assert "training 95.0" in " ".join(made.head)
+    (means,) = (section for section in made.sections if getattr(section, "title", "") == "Training")
+    header, row = means.text()
+    assert (row[header.index("runs")], row[header.index("training")]) == ("4", "95.0")
+
+
 def test_a_row_for_each_run_has_the_uar_of_its_own_test_side():
     predictions = table(seeds=(0, 1))
     learned = [learning(fold, seed) for seed in range(2) for fold in range(4)]

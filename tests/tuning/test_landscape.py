@@ -44,6 +44,8 @@ def test_positions_are_logarithmic_where_the_search_is():
     assert landscape.position(log, 0.1) == pytest.approx(0.5) and landscape.value_at(log, 0.5) == pytest.approx(0.1)
     assert landscape.position(linear, 1) == 0.25 and landscape.value_at(linear, 0.25) == 1
     assert [landscape.position(choice, value) for value in (16, "32", 64)] == [0, 0.5, 1]
+    falling = parse("config.units=64,16,32")
+    assert [landscape.position(falling, value) for value in (16, "32", 64)] == [0, 0.5, 1]
     assert np.isnan(landscape.position(choice, 48)) and np.isnan(landscape.position(log, 0.0))
 
 
@@ -90,6 +92,16 @@ def test_few_trials_and_one_number_draw_no_map(tmp_path):
     made(WIDE, hill, trials=5).draw(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {"tuning.png", "parallel.png"}
     assert [picture.file for picture in made(WIDE[:1], lambda _: 0.5).figures] == ["tuning.png"]
+
+
+def test_the_correlation_is_with_values_in_order_and_of_no_others():
+    """However the choices are written."""
+    space = ("config.dense=64,32,16,8", "config.pooling=mean,attention", "config.gamma=0.1:1")
+    found = made(space, lambda at: at["config.dense"])
+    labels = [text.get_text() for text in landscape.bars(found).axes[0].get_yticklabels()]
+    words = dict(label.split("\n") for label in labels)
+    assert words["config.dense"] == "ρ = +1.00, p < 0.01" and words["config.pooling"] == "values without an order"
+    assert words["config.gamma"].startswith("ρ = ")
 
 
 def test_a_baseline_between_the_choices_has_no_line():
@@ -212,7 +224,21 @@ def test_the_optimum_is_compared_with_the_spread_of_the_seeds(judged, best, base
 def test_trials_that_spread_no_more_than_seeds_are_noise(judged):
     scored(judged, 0.60, 0.61, 0.605)
     judged.confirmed = {"best": (0.6, 0.65), "baseline": (0.58, 0.64)}
-    assert verdict(judged)[-1].endswith("the map shows noise.")
+    assert verdict(judged)[-1].endswith("the search shows noise.")
+
+
+def test_seeds_without_a_score_are_not_counted(judged):
+    scored(judged, 0.6, 0.8, 0.7)
+    judged.confirmed = {"best": (0.8, 0.81, 0.82), "baseline": (0.7, float("nan"), 0.71)}
+    assert verdict(judged)[-1].startswith("Over 3 and 2 further seeds the best setting scores 0.810 (sd 0.010) and the")
+
+
+def test_the_best_so_far_is_of_trials_that_can_be_the_best():
+    found = made(WIDE[:1], lambda _: 0.5, trials=3)
+    for number, score, stopped in ((1, 0.9, 4), (2, 0.8, 0), (3, 0.7, 0)):
+        found.trials[number] = Trial(number, found.trials[number].values, (score,), (2,), stopped=stopped)
+    (line,) = found.figure().axes[-1].lines
+    assert line.get_ydata().tolist() == [0.5, 0.5, 0.8, 0.8]
 
 
 def test_interval_is_welchs():

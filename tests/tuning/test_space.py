@@ -3,7 +3,7 @@ import dataclasses
 import pytest
 
 from keras_ser.errors import UserError
-from keras_ser.models import svm
+from keras_ser.models import aae_mtl, svm
 from keras_ser.overrides import lookup
 from keras_ser.recipe import OptimizerConfig, Recipe, Sampling
 from keras_ser.tuning import Choice, Range, check_space, default_space, parse, search_folder
@@ -119,6 +119,9 @@ def test_default_space_is_the_weights_of_the_losses():
     check_space(both, default_space(both))
     with pytest.raises(ValueError, match="has a single loss"):
         default_space(tiny.SINGLE)
+    # what else a model proposes has an effect with one task, too
+    alone = both.replace(tasks=(tiny.EMOTION,), model="aae_mtl", config=aae_mtl.Config())
+    assert [each.key for each in default_space(alone)] == ["config.alpha"]
 
 
 def test_integer_in_a_float_field_takes_floats():

@@ -8,7 +8,7 @@ import pytest
 import keras_ser.tuning.runs as runs
 import keras_ser.tuning.tuner as module
 from keras_ser.errors import DivergenceError
-from keras_ser.recipe import Recipe
+from keras_ser.recipe import OptimizerConfig, Recipe
 from keras_ser.training import RunError
 from keras_ser.tuning import parse
 from keras_ser.tuning.proposals import Proposals
@@ -165,6 +165,53 @@ def test_trials_that_failed_for_another_reason_are_repeated(search, fitted, tmp_
     found = search(space, **options)
     assert [float(trial.values["config.beta"]) for trial in found.trials.values() if trial.failed] == [0.3]
     assert {recipe.config.beta for recipe, *_, new in fitted if new} == {0.1, 0.2}
+
+
+def test_a_trial_that_is_repeated_changes_no_later_one(search, fitted, tmp_path, monkeypatch):
+    """The method would propose others with its score; what it proposed without it is kept, and ranked with it."""
+    plain, lost = runs.fit, []
+
+    def fit(recipe, *arguments, **options):
+        tried = recipe.config.beta
+        if not lost and tried != tiny.TRAINED.config.beta:
+            lost.append(tried)
+        if lost == [tried]:
+            raise MemoryError("9 GiB")
+        return plain(recipe, *arguments, **options)
+
+    monkeypatch.setattr(runs, "fit", fit)
+    options = {"trials": 9, "method": "bayesian"}
+    before = dict(search([BETA, UNITS], **options).trials)
+    assert [trial.number for trial in before.values() if trial.again] == [1]
+    lost.append("nothing")
+    for trials in (9, 9, 11):
+        found = search([BETA, UNITS], **{**options, "trials": trials}).trials
+        assert {n: t for n, t in found.items() if 1 != n < 10} == {n: t for n, t in before.items() if n != 1}
+        assert found[1].values == before[1].values and found[1].score > 0 and not found[1].failed
+    assert len(found) == 12
+
+
+def test_jobs_are_counted_over_all_trials(search):
+    told = []
+    search([parse("config.beta=0.1,1")], method="grid", folds=(0, 2), on_job=lambda *given: told.append(given[:2]))
+    assert told == [(number, 6) for number in range(1, 7)]
+
+
+@pytest.mark.parametrize(
+    ("kept", "score", "words"), [("best", 0.45, "mean over the 2 epochs up to"), ("last", 0.5, "of the kept")]
+)
+def test_a_trial_is_scored_at_its_kept_epoch(search, tmp_path, kept, score, words):
+    """Over the epochs whose mean chose it; alone where the last epoch is kept, whatever its score."""
+    cosine = OptimizerConfig("adam", 1e-3, schedule="cosine")
+    ways = {
+        "best": {"smoothing": 2, "patience": 1, "monitor": "val_emotion_uar"},
+        "last": {"smoothing": 2, "patience": 0, "monitor": "", "optimizer": cosine},
+    }
+    recipe = tiny.TRAINED.replace(**ways[kept]).change({"config.units": 6, "config.beta": 1.0})
+    assert recipe.keeps_last == (kept == "last")
+    # 0.4 and 0.5 in the first two epochs
+    assert search([parse("config.beta=1,2")], recipe=recipe, method="grid").trials[0].score == pytest.approx(score)
+    assert words in (tmp_path / "found/tuning.md").read_text()
 
 
 @pytest.mark.slow

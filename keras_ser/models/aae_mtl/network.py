@@ -33,6 +33,7 @@ from keras_ser.tasks import Task
 from keras_ser.values import settle
 
 SPACE = ("config.alpha=0.1:1", "config.beta=0.1:0.9")
+AUXILIARY_WEIGHTS = ("config.beta",)
 KINDS = ("aae", "ae", "cnn")
 IMAGE = "reconstruction"  # the only output that does not belong to a task
 

@@ -23,6 +23,7 @@ from keras_ser.values import settle
 
 # weights of the losses relative to the main one
 SPACE = ("config.beta=0.01:10:log", "config.gamma=0.01:10:log", "config.mu=0.01:10:log")
+AUXILIARY_WEIGHTS = ("config.beta", "config.gamma", "config.mu")
 
 
 @dataclass(frozen=True)
