@@ -6,7 +6,7 @@ A test score describes a method only if the network was trained to its end. A ru
 * patience, or the last epoch of a run without epoch selection, ended it while the training score was still rising below `KNOWN`,
 * its learning rate had fallen to 0, the training score is below `SHORT` and had risen by `ROSE` over the last half of the epochs
   (while the rate falls every score rises to the last epoch, so that the two rules above do not apply),
-* the training score is `FAR` below what it reached later in the same run, or what other runs of the recipe reach,
+* the training score is `FAR` below what it reached in another epoch of the run, or what other runs of the recipe reach,
 * the training score is nearer to chance than to 1,
 * or there are fewer than `FEW` epochs, too few to judge their course, and the training score is below `KNOWN`;
 

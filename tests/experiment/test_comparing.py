@@ -1,10 +1,13 @@
-"""Two tables of different classes: said in words, before anything is compared."""
+"""What is said of two experiments: whether their classes can be compared, and whether their runs have learned."""
+
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
 
 from keras_ser.errors import RunError
-from keras_ser.experiment import compare_folders
+from keras_ser.evaluation.learning import LEARNED, Learning
+from keras_ser.experiment import compare_folders, comparing
 
 
 def write(path, *labels):
@@ -28,6 +31,26 @@ def test_other_classes_are_named(labels, words, tmp_path):
     with pytest.raises(RunError, match="must have the same classes of 'emotion'") as error:
         compare_folders(a, b, "emotion", "uar")
     assert words in str(error.value)
+
+
+def test_runs_are_judged_with_those_of_the_other_protocols(tmp_path, monkeypatch):
+    """As in the report of their experiment: 85 % in training is far below the 99 % of another run."""
+    scores = {("random", 0): 0.99, ("unseen", 0): 0.85, ("unseen", 1): 0.85}
+    run = SimpleNamespace(recipe=None, about={})
+    monkeypatch.setattr(comparing, "model_file", lambda folder: folder != tmp_path)
+    monkeypatch.setattr(comparing.Run, "load", lambda path: run)
+    monkeypatch.setattr(
+        comparing,
+        "run_learning",
+        lambda recipe, about, *key: Learning(
+            *key, "emotion", "uar", scores[key[:2]], 0.5, 80, LEARNED, kept=8, epochs=10
+        ),
+    )
+    table = pd.DataFrame([(protocol, fold, 0) for protocol, fold in scores], columns=["protocol", "fold", "seed"])
+    line, *_ = comparing._trained("a", tmp_path, table, "unseen")
+    assert "runs 2" in line and "training 85.0" in line and "2 of 2 underfit" in line
+    line, *_ = comparing._trained("a", tmp_path, table[table["protocol"] == "unseen"], "unseen")
+    assert "verdict learned" in line
 
 
 def test_predictions_alone_do_not_tell_whether_a_run_has_learned(tmp_path):

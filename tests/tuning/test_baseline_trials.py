@@ -20,7 +20,7 @@ def test_the_score_of_a_baseline_is_that_of_its_kept_setting(tmp_path, monkeypat
     target = tmp_path / "a" / "b" / "c" / "run"
     for recipe, score in (
         (tiny.SINGLE.replace(model="svm", config=None, smoothing=5, monitor=""), 0.7),
-        (tiny.SINGLE.replace(smoothing=5, monitor="val_emotion_uar"), 0.475),
-        (tiny.SINGLE.replace(smoothing=5, monitor=""), 0.7),  # keeps its last epoch
+        (tiny.SINGLE.replace(smoothing=5, epochs=9, monitor="val_emotion_uar"), 0.475),
+        (tiny.SINGLE.replace(smoothing=5, epochs=9, monitor=""), 0.7),  # keeps its last epoch
     ):
         assert abs(runs.train_run(None, recipe, job, target, None, False, {}).score - score) < 1e-9
