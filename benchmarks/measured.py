@@ -45,6 +45,8 @@ DIFFERENCES = [
     ("aae_emodb-aae", "aae_emodb-cnn", EMODB, "uar"),
     ("aae_emodb-aae", "aae_emodb-aae-single", EMODB, "uar"),
     ("aae_emodb-cnn", "aae_emodb-cnn-single", EMODB, "uar"),
+    *((f"aae_emodb_ased-{name}", "aae_emodb_ased-cnn-single", EMODB, "uar") for name in ("aae", "cnn")),
+    ("aae_emodb_ased-aae", "aae_emodb-aae", EMODB, "uar"),
     *(
         (f"multilevel_emodb-{name}", "multilevel_emodb-ser", EMODB, "uar")
         for name in ("mf", "mtl", "cr", "mf-mtl", "mf-cr", "mtl-cr", "mf-mtl-cr")
