@@ -187,11 +187,11 @@ def read(
         raise UserError(
             f"--aux-root and --corpus-root {kind}= give two corpora of the adapter {kind}: omit one of them."
         )
-    # of those that the chosen systems of a recipe cannot use
-    named -= getattr(options, "idle", set()) - {s.corpus for each in with_first(recipes.values()) for s in each.streams}
-    check_used(recipes.values(), named, options.noise_root)
+    # corpora that the chosen systems cannot use are read as well: a system is the same experiment alone and in a table
+    check_used(recipes.values(), named - getattr(options, "idle", set()), options.noise_root)
+    streams = [stream for each in with_first(recipes.values()) for stream in each.streams]
     for name in sorted(named):
-        by = next(dict(s.options) for each in with_first(recipes.values()) for s in each.streams if s.corpus == name)
+        by = next((dict(stream.options) for stream in streams if stream.corpus == name), {})
         auxiliary[name] = read_corpus(name, options.corpus_roots[name], **{**by, **of_table[name]})
     _, corpus = first.read(options.corpus_root, auxiliary.values(), **read_by)
     recipes = {name: recipe.for_corpus(corpus, *auxiliary.values()) for name, recipe in recipes.items()}

@@ -136,17 +136,19 @@ def data_of(folder: Path, corpus_root: str | None = None, *, auxiliary: bool = F
     whole = not any(stream.corpus or (stream.noises and not owner) for stream in streams)
     alone = Data(data.corpus, data.cache).digest
     before, now = (about.get("data"), data.digest_of(recipe)) if whole else (lay.get("corpus"), alone)
-    if noises and before not in (None, now) and lay.get("corpus") == alone:
+    same = lay.get("corpus") == alone
+    # what else was there, such as auxiliary corpora of other systems in a table, was not trained on
+    if before in (None, now) or (same and not noises):
+        return data
+    if same:
         files = listed(sorted(data.noise_hashes(mixed_noises(recipe))))
         raise RunError(
             f"the noises of {folder} have changed: the recipe mixes in the files {files} of {noises}. Restore them, or train again."
         )
-    if before not in (None, now):
-        raise RunError(
-            f"{root} is not the corpus of {folder}: samples, labels, speakers or groups differ. Give the original corpus "
-            f"(--corpus-root DIR). {changed_clips(owner, recipe, data.corpus) if owner else ''}".rstrip()
-        )
-    return data
+    raise RunError(
+        f"{root} is not the corpus of {folder}: samples, labels, speakers or groups differ. Give the original corpus "
+        f"(--corpus-root DIR). {changed_clips(owner, recipe, data.corpus) if owner else ''}".rstrip()
+    )
 
 
 def missing_runs(folder: Path, runs: Sequence[Run], data: Data) -> tuple[str, ...]:

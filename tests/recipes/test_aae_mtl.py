@@ -13,6 +13,7 @@ from keras_ser.cli import main
 from keras_ser.cli.recipes import load_recipes
 from keras_ser.corpora import read_corpus
 from keras_ser.experiment.planning import check_splits
+from keras_ser.experiment.rescoring import data_of
 from keras_ser.settings import Stream
 from keras_ser.tasks import Task
 from keras_ser.training import Data
@@ -74,6 +75,7 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name, capsys):
         # of a corpus that it cannot use, alone as in the table: nothing is left to train
         aae("aae_iemocap", tmp_path / "out", *given, "--protocol=disjoint", "--systems=cnn-single")
         assert [alone] == [*(tmp_path / "out").glob("aae_iemocap-cnn-single-*/recipe.json")]
+        assert data_of(alone.parent).auxiliary == {}, "without the corpus that it has not used"
         both, single, unlabelled = (
             json.loads(
                 next((tmp_path / "out").glob(f"aae_iemocap-{system}-????????/leave*/fold-00*/history.json")).read_text()
