@@ -72,7 +72,7 @@ def test_trials_are_the_cosines_of_the_embeddings(made, found):
 def test_enrolled_speakers_of_another_corpus(made, corpus, tmp_path):
     systems, data, _ = made
     run = Run.load(systems["both"].folder / "apart" / "fold-00-seed-0")
-    others = dataclasses.replace(corpus, name="manifest")
+    others = dataclasses.replace(corpus, name="manifest", root=tmp_path / "elsewhere")
     # as if these were recordings of other people
     unheard = dataclasses.replace(
         data.cache, hashes={i: f"other {content}" for i, content in data.cache.hashes.items()}

@@ -126,8 +126,8 @@ def test_weights_that_have_heard_the_test_side_are_refused(made, corpus, tmp_pat
     with pytest.raises(LeakageError, match="was trained or validated on"):
         fit(begun, data, first, tmp_path / "run", initial=run.folder)
     assert not (tmp_path / "run").exists()
-    # in another corpus the clips and their speakers are known by their audio, which is compared once it is decoded
-    another, hashes = dataclasses.replace(corpus, name="another"), data.cache.hashes
+    # copies in another corpus, and their speakers, are known by their audio, which is compared once it is decoded
+    another, hashes = dataclasses.replace(corpus, name="another", root=tmp_path / "copies"), data.cache.hashes
     check_start(AAE, run.folder, another, [first])
     check_start(AAE, run.folder, another, [other], hashes)
     with pytest.raises(LeakageError, match=f"fold 0, tests: speaker {', speaker '.join(names)}"):
