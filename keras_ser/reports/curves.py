@@ -84,11 +84,10 @@ def training(
     if kept:
         handles.append(mark(f"kept {axis}", color=GREY, marker="o", markersize=4, linestyle=""))
     figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    runs = (
-        f"{len(histories)} runs (thin) and their mean until the first ends"
-        if len(histories) > 1
-        else next(iter(histories))
-    )
+    runs = next(iter(histories))
+    if len(histories) > 1:
+        ends = {history.index.max() for history in histories.values()}
+        runs = f"{len(histories)} runs (thin) and their mean{' until the first ends' if len(ends) > 1 else ''}"
     figure.suptitle(f"{title}: {runs}" if title else runs, fontsize=10)
     return figure
 

@@ -29,12 +29,12 @@ def check_together(runs: Sequence[Run]) -> None:
         for what, a, b in (
             ("tasks", [t.name for t in first.recipe.tasks], [t.name for t in run.recipe.tasks]),
             *(
-                (f"classes of {a.name!r}", list(a.labels) or [a.low, a.high], list(b.labels) or [b.low, b.high])
-                for a, b in zip(first.recipe.tasks, run.recipe.tasks, strict=False)
-            ),
-            *(
-                (f"clusters of {a.name!r}", list(a.centres), list(b.centres))
-                for a, b in zip(first.recipe.tasks, run.recipe.tasks, strict=False)
+                each
+                for one, two in zip(first.recipe.tasks, run.recipe.tasks, strict=False)
+                for each in (
+                    (f"classes of {one.name!r}", *(list(task.labels) or [task.low, task.high] for task in (one, two))),
+                    (f"clusters of {one.name!r}", list(one.centres), list(two.centres)),
+                )
             ),
             ("sample rate", [first.recipe.frontend.sample_rate], [run.recipe.frontend.sample_rate]),
         ):

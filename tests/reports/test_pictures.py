@@ -108,6 +108,7 @@ def test_curves_draw_loss_and_uar_of_each_run_and_their_mean(rng, trained):
     kept = {"fold 0, seed 0": 4, "fold 1, seed 0": 2}
     figure = curves.training(runs, "emotion", kept=kept, title="disjoint")
     _drawn(figure)
+    assert figure.get_suptitle() == "disjoint: 2 runs (thin) and their mean until the first ends"
     loss, uar = (axes for axes in figure.axes if axes.get_visible())
     titles = [axes.get_title(loc="left") for axes in (loss, uar)]
     assert titles == ["emotion loss", "emotion UAR, %" + " (training: accuracy)" * (trained == "accuracy")]
