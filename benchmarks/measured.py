@@ -172,9 +172,15 @@ def cell(found: Score) -> str:
     return percent(found.value, found.low, found.high)
 
 
-def percent(value: float, low: float | None, high: float | None) -> str:
-    """As README and docs/ write it."""
-    return f"{100 * value:.1f}" + (f" [{100 * low:.1f}, {100 * high:.1f}]" if low is not None else "")
+def percent(value: float, low: float | None = None, high: float | None = None, sign: str = "") -> str:
+    """A share, and its interval if there is one, in percent, as README and docs/ write it: 72.2 [64.5, 78.8]."""
+    first = f"{_tenths(value):{sign}.1f}"
+    return first if low is None or high is None else f"{first} [{_tenths(low):.1f}, {_tenths(high):.1f}]"
+
+
+def _tenths(share: float) -> float:
+    """Percent with one decimal; never minus zero."""
+    return round(100 * share, 1) + 0.0
 
 
 if __name__ == "__main__":

@@ -1,9 +1,5 @@
 """`benchmarks/accelerator.py` trains what `keras_ser.training` trains."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from types import SimpleNamespace
 
 import keras
@@ -16,9 +12,7 @@ from keras_ser.training.network import compiled
 from keras_ser.training.targets import standardised_as
 from tests import accelerator_numbers as tiny
 from tests import annealed_numbers as small
-
-PYTHON = os.environ.get("KERAS_SER_BACKENDS_PYTHON", sys.executable)
-ROOT = Path(__file__).parents[1]
+from tests.layers.test_backends import numbers_on
 
 
 @pytest.mark.parametrize("smoothing", [1, 3])
@@ -47,13 +41,8 @@ def test_the_epoch_is_chosen_as_in_training(rng, patience, smoothing):
 @pytest.mark.slow
 def test_replicas_train_as_tensorflow_does(tmp_path):
     """From the same weights, the same batches end in the same weights and posteriors, one of two replicas at once."""
-    if subprocess.run([PYTHON, "-c", "import jax"], capture_output=True, check=False).returncode:
-        pytest.skip(f"jax is not installed for {PYTHON}: pip install '.[backends]'")
-    env = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
-    command = [PYTHON, "-m", "tests.accelerator_numbers", str(tmp_path / "numbers.npz")]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    found, clips, recipe = np.load(tmp_path / "numbers.npz"), tiny.clips(), tiny.recipe()
+    found = numbers_on("jax", "tests.accelerator_numbers", tmp_path / "numbers.npz")
+    clips, recipe = tiny.clips(), tiny.recipe()
     network = build_network(recipe, {name: (12, bins) for name, bins in tiny.BINS.items()})
     score, model = compiled(recipe, network), network.model
     (layer,) = network.normalizations.values()
@@ -102,13 +91,8 @@ def test_a_replica_has_the_verdict_of_a_run():
 @pytest.mark.parametrize("kind", ["aae", "cnn"])
 def test_annealed_trainings_are_those_of_tensorflow(tmp_path, monkeypatch, kind):
     """The three phases under JAX: from the same weights, prior samples and batches, the same weights, logs and posteriors."""
-    if subprocess.run([PYTHON, "-c", "import jax"], capture_output=True, check=False).returncode:
-        pytest.skip(f"jax is not installed for {PYTHON}: pip install '.[backends]'")
-    env = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONPATH": str(ROOT)}
-    command = [PYTHON, "-m", "tests.annealed_numbers", str(tmp_path / "numbers.npz"), kind]
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-2000:]
-    found, recipe, examples = np.load(tmp_path / "numbers.npz"), small.recipe(kind), small.examples()
+    found = numbers_on("jax", "tests.annealed_numbers", tmp_path / "numbers.npz", kind)
+    recipe, examples = small.recipe(kind), small.examples()
     monkeypatch.setattr(keras.random, "normal", lambda shape, seed: keras.ops.convert_to_tensor(small.noise(shape)))
     network = build_network(recipe, {small.FEATURE: (small.FRAMES, small.BINS)})
     compiled(recipe, network, len(found["rows"]))

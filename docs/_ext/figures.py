@@ -65,42 +65,23 @@ def one(text: str, left_out: bool = False, ensemble: bool = False) -> Any:
 
 
 def percent(value: float, low: float | None = None, high: float | None = None, sign: str = "") -> str:
-    """Format a share, and its interval if there is one, in percent: 72.2 [64.5, 78.8]."""
-    first = f"{_tenths(value):{sign}.1f}"
-    return first if low is None or high is None else f"{first} [{_tenths(low):.1f}, {_tenths(high):.1f}]"
+    return measured().percent(value, low, high, sign)
 
 
-def _tenths(share: float) -> float:
-    """Percent with one decimal; never minus zero."""
-    return round(100 * share, 1) + 0.0
-
-
-def _score(text: str) -> str:
-    found = one(text)
-    return percent(found.value, found.low, found.high)
+def _score(text: str, **which: bool) -> str:
+    return measured().cell(one(text, **which))
 
 
 def _spread(text: str) -> str:
     """The score with the standard deviation over its seeds, of the population that they are drawn from."""
     from statistics import stdev
 
-    found = one(text)
-    value, _, interval = percent(found.value, found.low, found.high).partition(" ")
-    return f"{value} ± {100 * stdev(found.seeds):.1f} {interval}"
+    value, _, interval = _score(text).partition(" ")
+    return f"{value} ± {100 * stdev(one(text).seeds):.1f} {interval}"
 
 
 def _seeds(text: str) -> str:
     return ", ".join(percent(value) for value in one(text).seeds)
-
-
-def _ensemble(text: str) -> str:
-    found = one(text, ensemble=True)
-    return percent(found.value, found.low, found.high)
-
-
-def _unseen(text: str) -> str:
-    found = one(text, left_out=True)
-    return percent(found.value, found.low, found.high)
 
 
 def _speakers(text: str) -> str:
@@ -111,13 +92,10 @@ def _speakers(text: str) -> str:
 
 def _difference(text: str) -> str:
     """A - B[/PROTOCOL][:METRIC]; a leading + asks for the sign."""
-    module = measured()
     sign, text = ("+", text[1:]) if text.startswith("+") else ("", text)
     first, _, rest = text.partition(" - ")
     second, protocol, metric = place(rest)
-    (task, a), (_, b) = (module.stored(module.RESULTS / name.strip()) for name in (first, second))
-    known = tuple(module.draws_nothing(module.RESULTS / name.strip()) for name in (first, second))
-    found = module.compare(a, b, task, metric, protocol=protocol, deterministic=known)
+    ((*_, found),) = measured().differences(pairs=[(first.strip(), second, protocol, metric)])
     return percent(found.difference, found.low, found.high, sign)
 
 
@@ -173,8 +151,8 @@ _RENDER: Mapping[str, Callable[[str], str]] = {
     "spread": _spread,
     "value": lambda text: percent(one(text).value),
     "seeds": _seeds,
-    "ensemble": _ensemble,
-    "unseen": _unseen,
+    "ensemble": lambda text: _score(text, ensemble=True),
+    "unseen": lambda text: _score(text, left_out=True),
     "difference": _difference,
     "gain": _gain,
     "si_sdr": _si_sdr,

@@ -83,7 +83,10 @@ def fenced(text: str) -> str:
 
 def cli_page() -> str:
     """The help of every command."""
-    codes = "0 success, 1 some runs or files failed, 2 a mistake in the arguments or the data, 130 interrupted"
+    codes = (
+        "0 success, 1 some runs or files failed, 2 a mistake in the arguments or the data, 75 another process is training the "
+        "run of `train --job`, 130 interrupted"
+    )
     parts = ["# Command line\n", f"The output of `--help` for each command. Exit codes: {codes}.\n"]
     # help is as wide as the terminal
     with mock.patch.dict(os.environ, COLUMNS="110"):

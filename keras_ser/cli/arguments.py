@@ -71,6 +71,24 @@ def assignments(option: str, pairs: Sequence[str], example: str = "") -> dict[st
     return found
 
 
+def named_roots(option: str, given: Sequence[str]) -> dict[str, str]:
+    """Parse a repeated option, NAME=DIR, NAME a corpus's adapter, whose speakers are to be kept apart."""
+    from keras_ser.corpora import CORPORA
+
+    roots: dict[str, str] = {}
+    for pair in given:
+        name, _, root = pair.partition("=")
+        if not root or name not in CORPORA:
+            raise UserError(f"{option} takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {pair!r}.")
+        if name in roots:
+            raise UserError(
+                f"{option} {name}= is given twice. Speakers of one name would be taken for one person: join two tables of a "
+                "manifest into one."
+            )
+        roots[name] = root
+    return roots
+
+
 def add_table_arguments(parser: Any) -> None:
     """Add the options that say how the table of the corpus `manifest` is read."""
     parser.add_argument(

@@ -14,7 +14,7 @@ METHODS = ("spectral-subtraction", "wavelet-lms", "drop", "mask")
 
 
 def add(commands) -> None:
-    """Add these commands to the parser."""
+    """Add the command to the parser."""
     denoise = commands.add_parser(
         "denoise",
         help="remove noise from audio files",

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import cache as kept
 from typing import Any
 
-from keras_ser.cli.arguments import positive, shared_table_options
+from keras_ser.cli.arguments import named_roots, positive, shared_table_options
 from keras_ser.cli.progress import step_printer
 from keras_ser.errors import UserError
 from keras_ser.tasks import identity
@@ -35,7 +35,7 @@ def verified(recipe: Any, options: argparse.Namespace) -> list[Any]:
     """Read the corpora of --verify, and check what can be checked before anything is decoded.
 
     Raises:
-        UserError: the option names no corpus, or one adapter twice; a clip has no speaker, or too few speakers have enough clips.
+        UserError: see `named_roots`; a clip has no speaker, or too few speakers have enough clips.
             Speakers are counted here unless the recipe reads one of these corpora, too, and may train on some of them; see
             `check_before`.
     """
@@ -47,16 +47,10 @@ def verified(recipe: Any, options: argparse.Namespace) -> list[Any]:
             raise UserError("--enrol is for the speakers of --verify NAME=DIR: give it as well.")
         return []
     _, by = shared_table_options(options, recipe.corpus)
-    names = [given.partition("=")[0] for given in options.verify]
-    corpora = [_read(given, json.dumps(by.get(name, {}))) for given, name in zip(options.verify, names, strict=True)]
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise UserError(
-            f"--verify {twice[0]}= is given twice. Speakers of one name would be taken for one person: join two tables of a "
-            "manifest into one."
-        )
+    roots = named_roots("--verify", options.verify)
+    corpora = [_read(name, root, json.dumps(by.get(name, {}))) for name, root in roots.items()]
     check_verifiable((), corpora)
-    if {recipe.corpus, *options.corpus_roots, *(stream.corpus for stream in recipe.streams)}.isdisjoint(names):
+    if {recipe.corpus, *options.corpus_roots, *(stream.corpus for stream in recipe.streams)}.isdisjoint(roots):
         check_enrolment(_speakers((u, c) for c in corpora for u in c), options.enrol or ENROL)
     return corpora
 
@@ -67,12 +61,9 @@ def _speakers(clips: Iterable[tuple[Any, Any]]) -> list[str]:
 
 
 @kept
-def _read(given: str, options: str) -> Any:
-    from keras_ser.corpora import CORPORA, read_corpus
+def _read(name: str, root: str, options: str) -> Any:
+    from keras_ser.corpora import read_corpus
 
-    name, _, root = given.partition("=")
-    if name not in CORPORA or not root:
-        raise UserError(f"--verify takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {given!r}.")
     return read_corpus(name, root, **json.loads(options))
 
 

@@ -61,7 +61,9 @@ def add(commands) -> None:
     )
     predict.add_argument("--shards", metavar="N/OF", type=_shard, help="with --out, predict one shard, e.g. 1/8")
     predict.add_argument("--engine", choices=["ray"], help="with --out, predict on a Ray cluster (extra: cluster)")
-    predict.add_argument("--address", help="address of the Ray cluster (default: this machine)")
+    predict.add_argument(
+        "--address", metavar="HOST:PORT", help="address of the Ray cluster (default: RAY_ADDRESS, or this machine)"
+    )
     predict.add_argument(
         "--workers", type=positive, metavar="N", help="with --engine, number of copies of the model (default: 2)"
     )

@@ -4,7 +4,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from keras_ser.cli.arguments import add_table_arguments, home, positive, table_options
+from keras_ser.cli.arguments import add_table_arguments, home, named_roots, positive, table_options
 from keras_ser.cli.enrolment import ENROL
 from keras_ser.cli.progress import show, step_printer
 from keras_ser.errors import UserError
@@ -45,26 +45,17 @@ def add(commands) -> None:
 
 
 def _verify(options: argparse.Namespace) -> int:
-    from keras_ser.corpora import CORPORA, read_corpus
+    from keras_ser.corpora import read_corpus
     from keras_ser.experiment.rescoring import decode_in_cache, runs_of
     from keras_ser.experiment.verification import check_verifiable, run_enrolled
     from keras_ser.pipelines.records import cache
 
-    folder, roots, table = Path(options.folder), {}, table_options(options)
-    if table and not any(given.startswith("manifest=") for given in options.corpus_root):
+    folder, table = Path(options.folder), table_options(options)
+    roots = named_roots("--corpus-root", options.corpus_root)
+    if table and "manifest" not in roots:
         raise UserError(
             "--columns and --audio-root are for a manifest, and none is given (--corpus-root manifest=CSV)."
         )
-    for given in options.corpus_root:
-        name, _, root = given.partition("=")
-        if not root or name not in CORPORA:
-            raise UserError(f"--corpus-root takes NAME=DIR, NAME one of {', '.join(CORPORA)}. Received: {given!r}.")
-        if name in roots:
-            raise UserError(
-                f"--corpus-root {name}= is given twice. Speakers of one name would be taken for one person: join two tables of a "
-                "manifest into one."
-            )
-        roots[name] = root
     corpora = [read_corpus(name, root, **(table if name == "manifest" else {})) for name, root in roots.items()]
     runs = runs_of(folder)
     check_verifiable((run.recipe for run in runs), corpora)

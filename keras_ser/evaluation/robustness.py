@@ -16,9 +16,8 @@ from keras_ser import metrics
 from keras_ser.evaluation.group_sums import degrees
 from keras_ser.evaluation.intervals import estimate, jackknife
 from keras_ser.evaluation.tables import Cell, form_of
+from keras_ser.settings import CLEAN
 from keras_ser.tasks import Task
-
-CLEAN = "clean"
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ from keras_ser.errors import UserError
 from keras_ser.experiment.stored import DAMAGE, PREDICTIONS, stored_predictions
 from keras_ser.recipe import Recipe
 from keras_ser.settings import of_stream
+from keras_ser.splits import SIDES
 from keras_ser.training.predictions import truths
 
 RUNS = "*/fold-*-seed-*"
-SIDES = ("train", "validation", "test")
 
 
 def changed_clips(folder: Path, recipe: Recipe, corpus: Corpus) -> str:

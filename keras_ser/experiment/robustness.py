@@ -10,13 +10,13 @@ import pandas as pd
 from keras_ser.audio.noise import load_noises, noise_type
 from keras_ser.errors import UserError
 from keras_ser.evaluation.learning import learning_of
-from keras_ser.evaluation.robustness import CLEAN
 from keras_ser.experiment.denoisers import batched
 from keras_ser.experiment.denoising import mixed, tested_clips, with_all_folds
 from keras_ser.experiment.planning import unit
 from keras_ser.experiment.stored import Step, kept_tables
 from keras_ser.pipelines.noises import file_stretch
 from keras_ser.reports import Report, robustness_report
+from keras_ser.settings import CLEAN
 from keras_ser.splits import LeakageError
 from keras_ser.training import Data, Run
 from keras_ser.training.data import mixed_noises, noise_hashes

@@ -1,4 +1,4 @@
-"""From a cache of waveforms to batches, with tf.data. Besides serving, this is the only package that is built on `tf.*`.
+"""From a cache of waveforms to batches, with tf.data.
 
 Conventions: a batch is ({feature: (batch, frames, bins), "mask": (batch, frames)}, {task: (batch,)}, {task: (batch,)}): inputs,
 targets, weights; the weight is 0 where a label is missing. All random choices in training depend on (seed, epoch, example), so

@@ -18,7 +18,7 @@ PYTHON = os.environ.get("KERAS_SER_BACKENDS_PYTHON", sys.executable)
 ROOT = Path(__file__).parents[2]
 
 
-def numbers_on(backend: str, module: str, file: Path, *more: Path):
+def numbers_on(backend: str, module: str, file: Path, *more: Path | str):
     """What a module of tests that is a program puts into a file, run with a backend and further arguments."""
     if subprocess.run([PYTHON, "-c", f"import {backend}"], capture_output=True, check=False).returncode:
         pytest.skip(f"{backend} is not installed for {PYTHON}: pip install '.[backends]'")
