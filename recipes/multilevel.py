@@ -192,16 +192,30 @@ def systems(
 
 
 def single_levels(
-    name: str, corpus: str, emotion: Task, protocol: Protocol, given: Given = NOTHING, config=None, **changes
+    name: str,
+    corpus: str,
+    emotion: Task,
+    protocol: Protocol,
+    given: Given = NOTHING,
+    config=None,
+    slower=None,
+    **changes,
 ) -> dict[str, Recipe]:
-    """Return system -> recipe for single levels, with their own extractor, NLinear and DLinear."""
+    """Return system -> recipe for single levels, with their own extractor, NLinear and DLinear.
+
+    `slower`: system or extractor -> its own changes, where those of the others are too few steps to learn.
+    """
+    slower = slower or {}
     own = {"mfcc": "bilstm", "spectrogram": "alexnet"} | ({"wav2vec2": "w2e"} if given["wav2vec2"] else {})
     found = {}
     for level, first in own.items():
         linear = "w2e" if level == "wav2vec2" else level
         for system, extractor in {first: "own", f"{linear}-nlinear": "nlinear", f"{linear}-dlinear": "dlinear"}.items():
             settings = {**(config or {}), "extractor": extractor}
-            found[system] = recipe(f"{name}-{system}", corpus, emotion, (protocol,), given, (level,), settings, changes)
+            own_changes = {**changes, **slower.get(extractor, {}), **slower.get(system, {})}
+            found[system] = recipe(
+                f"{name}-{system}", corpus, emotion, (protocol,), given, (level,), settings, own_changes
+            )
     return found
 
 
@@ -223,7 +237,11 @@ def rated(recipe: Recipe, options: argparse.Namespace) -> Recipe:
     config, rate, changes = recipe.config, recipe.optimizer.learning_rate, {}
     if config.has_checkpoint and config.wav2vec2_tuned and rate > ADAMW.learning_rate:
         changes = {"config.wav2vec2_rate": ADAMW.learning_rate / rate}
-    elif config.has_checkpoint and not config.wav2vec2_tuned and not config.alexnet and options.variant != "paper":
+    elif (
+        config.has_checkpoint
+        and not (config.wav2vec2_tuned or config.alexnet or options.variant == "paper")
+        and rate < UNTRAINED.learning_rate
+    ):
         changes = {f"optimizer.{name}": getattr(UNTRAINED, name) for name in ("learning_rate", "clip_norm")}
     given = {pair.partition("=")[0] for pair in options.set}
     return recipe.change({key: value for key, value in changes.items() if not given & {key, key.partition(".")[0]}})
