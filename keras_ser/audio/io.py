@@ -216,7 +216,7 @@ def _existing(path: str | os.PathLike) -> Path:
     if piped:
         raise AudioError(f"{path}: expected a file. Received: a pipe or a device; write its contents to a file first.")
     if found.st_size == 0:
-        raise AudioError(f"{path}: the file is empty (0 bytes).")
+        raise AudioError(f"{path}: the file is empty (0 bytes).", "empty")
     return path
 
 

@@ -5,7 +5,7 @@ samples of the clip.
 """
 
 import os
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ from keras_ser.files import visible_files
 COLOURS = {"white": 0, "pink": -1, "brown": -2, "blue": 1, "violet": 2}
 STRETCHES = {"train": (0.0, 0.6), "validation": (0.6, 0.8), "test": (0.8, 1.0)}
 TALKERS = 8  # of babble
+PAUSE = 100  # samples: less than any clip
 DOCUMENTS = {"", ".csv", ".html", ".json", ".md", ".pdf", ".tsv", ".txt"}
 
 Seed = int | np.random.Generator
@@ -27,6 +28,11 @@ Seed = int | np.random.Generator
 def noise_type(name: str) -> str:
     """Return the type of a noise: its name without a final number, "factory" for "factory1"."""
     return name.rstrip("0123456789")
+
+
+def is_among(name: str, others: Iterable[str]) -> bool:
+    """Return whether a noise shares a file with any of `others`: "factory" means all files of this type, "factory1" one of them."""
+    return any(name in (other, noise_type(other)) or other == noise_type(name) for other in others)
 
 
 def colour(name: str, samples: int, seed: Seed) -> np.ndarray:
@@ -129,6 +135,13 @@ def noise_files(root: str | os.PathLike) -> dict[str, Path]:
     if not found:
         raise AudioError(f"{root}: no audio files under it.")
     return dict(sorted(found.items()))
+
+
+def without_pauses(noise: np.ndarray) -> np.ndarray:
+    """Leave out runs of at least `PAUSE` zeros, so that any stretch as long as a clip can be mixed in at an SNR."""
+    edges = np.flatnonzero(np.diff(noise == 0, prepend=False, append=False)).reshape(-1, 2)  # (runs, first and end)
+    pauses = edges[np.diff(edges, axis=1)[:, 0] >= PAUSE]
+    return np.delete(noise, np.concatenate([np.arange(*run) for run in pauses])) if len(pauses) else noise
 
 
 def stretch(noise: np.ndarray, fold: str) -> np.ndarray:

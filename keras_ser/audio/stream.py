@@ -25,7 +25,8 @@ UNNAMED = Format("", SOUNDFILE)  # not identified by its first bytes
 PIECE_SECONDS = 60.0  # decoded at a time
 UNKNOWN = 2**62  # samples that libsndfile reports for a FLAC file whose header gives no length
 MPEG_SLACK = 2 * 1152  # samples that decoders drop at the ends of MPEG audio, beyond what its header says
-
+# A frame of MPEG audio may begin in earlier frames ("bit reservoir"), which libmpg123 does not decode again after a seek.
+MPEG_LEAD_SECONDS = 1.0
 
 LIMIT_SECONDS = 60.0  # to open a file, or to decode a minute of it: a hundred times as long as slow formats take
 T = TypeVar("T")
@@ -107,11 +108,14 @@ def by_soundfile(
             raise UnsuitedError(f"{path}: its header does not state its length, and PyAV is needed to read it.")
         yield Info(rate, file.channels, frames / rate, file.subtype, 0 if "MPEG" in file.subtype else frames)
         first, last = span(path, frames, rate, start, end)
-        if first:
-            file.seek(first)
+        lead = round(MPEG_LEAD_SECONDS * rate) if "MPEG" in file.subtype else 0
         wanted, done, step = last - first, 0, max(1, round(seconds * rate))
         while done < wanted:
-            samples = file.read(min(step, wanted - done), dtype="float32", always_2d=True)  # (samples, channels)
+            early = min(lead, first + done)
+            if early or (first and not done):  # soundfile itself seeks after each piece
+                file.seek(first + done - early)
+            size = early + min(step, wanted - done)
+            samples = file.read(size, dtype="float32", always_2d=True)[early:]  # (samples, channels)
             done += len(samples)
             if len(samples):
                 yield samples

@@ -3,7 +3,6 @@
 `check` decodes every file as training does, one at a time, continues after bad files, and returns a `CorpusReport`.
 """
 
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Mapping
@@ -15,6 +14,8 @@ import numpy as np
 
 from keras_ser.audio import CANCELLING, CONSTANT_OFFSET, SILENT_CHANNELS, AudioError, read_channels
 from keras_ser.audio import problems as oddities
+from keras_ser.audio.channels import survey
+from keras_ser.audio.waveforms import content_hash
 from keras_ser.checks import listed
 from keras_ser.corpora.corpus import Corpus
 from keras_ser.corpora.spelling import difference, differing_by_zeros, quoted, spellings, zeros
@@ -92,7 +93,7 @@ def check(corpus: Corpus, progress: bool = False) -> CorpusReport:
     problems: dict[str, list[str]] = {kind: [] for kind in PROBLEMS}
     odd: dict[str, list[str]] = {kind: [] for kind in ODD}
     rates, channels = Counter(), Counter()
-    hashes: dict[str, list[str]] = {}
+    hashes: dict[tuple[int, str], list[str]] = {}
     lengths: dict[str, float] = {}
     for utterance in track(corpus.utterances, "reading", shown=progress):
         try:
@@ -103,12 +104,13 @@ def check(corpus: Corpus, progress: bool = False) -> CorpusReport:
         seconds = lengths[utterance.id] = len(samples) / rate
         rates[rate] += 1
         channels[samples.shape[1]] += 1
-        hashes.setdefault(_digest(samples, rate), []).append(utterance.id)
         if seconds < SHORTEST_SECONDS:
             problems["too short"].append(f"{utterance.id} ({len(samples)} samples, {seconds:.3f} s)")
         # The range, not the level, since a constant offset is also silence. One sample has no range and is too short anyway.
         if len(samples) > 1 and np.ptp(samples, axis=0).max() / 2 < SILENCE:
             problems["silent"].append(utterance.id)
+        else:
+            hashes.setdefault((rate, content_hash(survey([samples], rate)(samples))), []).append(utterance.id)
         for kind in oddities(samples, rate):
             if kind == CANCELLING:
                 problems[kind].append(f"{utterance.id} ({samples.shape[1]} channels)")
@@ -175,12 +177,6 @@ def check(corpus: Corpus, progress: bool = False) -> CorpusReport:
         duplicates=tuple(duplicates),
         notes=tuple(notes),
     )
-
-
-def _digest(samples: np.ndarray, rate: int) -> str:
-    """Return the SHA-256 of samples (samples, channels), their rate and number of channels: equal for a .wav and its .flac."""
-    facts = f"{rate} {samples.shape[1]} ".encode()
-    return hashlib.sha256(facts + np.ascontiguousarray(samples, dtype="<f4").tobytes()).hexdigest()
 
 
 def _columns(corpus: Corpus) -> tuple[dict, dict, dict]:

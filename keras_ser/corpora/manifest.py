@@ -92,10 +92,12 @@ def read(
         raise CorpusError(f"manifest: {path.name} has no column {listed(absent)}. Received: {listed(held)}.")
     label_columns = [column for column in held if column not in (*FIELDS, *groups)]
     numeric = numeric_columns(rows, (column for column in label_columns if column not in (*labels, "emotion")))
-    notes += _empty_fields_without_value(rows, ("speaker", "gender", *groups, *label_columns), numeric, labels)
+    times = ("start", "end")
+    columns = ("id", *times, "speaker", "gender", *groups, *label_columns)
+    notes += _empty_fields_without_value(rows, columns, {*numeric, *times}, labels)
 
     problems: dict[str, list[str]] = {key: [] for key in _RULES}
-    utterances, respelled, genders, lines, names = [], [], {}, {}, NamedFiles(folder)
+    utterances, respelled, genders, lines, spans, names = [], [], {}, {}, {}, NamedFiles(folder)
     found = {name: names.find(name) for name in dict.fromkeys(row["file"] for _, row in rows)}
     paths, short = relative_paths([file for file in found.values() if file is not None], folder)
     for line, row in rows:
@@ -146,7 +148,12 @@ def read(
             )
         )
         lines.setdefault(utterances[-1].id, []).append(line)
+        if not row.get("id"):  # however its times are spelt: "0" and "0.0" make different ids
+            spans.setdefault((paths[file], start or 0.0, end), {}).setdefault(utterances[-1].id, line)
     problems["twice"] = [f"{shown(i)} (lines {listed(at)})" for i, at in lines.items() if len(at) > 1]
+    problems["twice"] += [
+        f"{listed(map(shown, ids))} (lines {listed(ids.values())})" for ids in spans.values() if len(ids) > 1
+    ]
     problems["origins"] = disputed_origins(utterances, folder, lines)
     problems["genders"] = [
         " and ".join(f"{shown(speaker)} {sex} (line {line})" for sex, (speaker, line) in both.items())

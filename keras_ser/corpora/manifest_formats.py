@@ -13,7 +13,7 @@ folder/db.yaml                            an audformat database
 import json
 import re
 from collections.abc import Callable, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from keras_ser.checks import listed
@@ -29,7 +29,11 @@ EXPECTED_FILE = "a CSV file with the columns file, speaker, gender, emotion, ...
 METADATA = "metadata"
 TABLES = (".csv", ".tsv", ".jsonl", ".parquet")
 _WHOLE, _FLOAT = re.compile(r"-?[0-9]+"), re.compile(r"-?[0-9]+\.0")
-SIDES = {"train": "train", "test": "test", **dict.fromkeys(("validation", "valid", "val", "dev"), "validation")}
+SIDES = {
+    "train": "train",
+    "test": "test",
+    **dict.fromkeys(("validation", "valid", "val", "dev", "devel"), "validation"),
+}
 
 
 def found_table(root: str | Path, file_column: str | None = None) -> Table:
@@ -53,12 +57,14 @@ def found_table(root: str | Path, file_column: str | None = None) -> Table:
     holders = [path, *(folder for folder in inside if folder.name.lower() in SIDES and folder.is_dir())]
     metadata = [f for holder in holders for f in entries(holder) if f.stem == METADATA and f.suffix.lower() in TABLES]
     if metadata:
-        return _joined(path, [(_side(file.parent.name), _read(file, file_column)) for file in metadata], file_column)
+        return _joined(
+            path, [(official_side(file.parent.name), _read(file, file_column)) for file in metadata], file_column
+        )
     tables = [file for file in inside if file.suffix.lower() in TABLES and file.is_file()]
     parquet = [file for folder in (path, path / "data") if folder.is_dir() for file in entries(folder)]
     parquet = [file for file in parquet if file.suffix.lower() == ".parquet"]
     if parquet and set(tables) <= set(parquet):
-        sides = [_side(re.split(r"[-.]", file.stem)[0]) for file in parquet]
+        sides = [official_side(re.split(r"[-.]", file.stem)[0]) for file in parquet]
         parts = [_read(file, file_column) for file in parquet]
         return _joined(path, list(zip(sides, parts, strict=True)), file_column)
     if len(tables) == 1:
@@ -77,7 +83,8 @@ def found_table(root: str | Path, file_column: str | None = None) -> Table:
     return Table(path, path, rows, (f"there is no table: the folders are read as emotions ({classes}).",))
 
 
-def _side(name: str) -> str:
+def official_side(name: str) -> str:
+    """Return train, validation or test for what corpora call these parts, "" for another name."""
     return SIDES.get(name.lower(), "")
 
 
@@ -141,6 +148,9 @@ def _joined(root: Path, parts: Sequence[tuple[str, Table]], file_column: str | N
             row = row | {key: row[key].removesuffix(".0") for key in made}
             column = file_column or next((name for name in FILE_COLUMNS if name in row), "")
             more = {"subset": side} if side and "subset" not in row else {}
+            if not part.folder.is_relative_to(root) and "id" not in row and not row.get(column, "/").startswith("/"):
+                # audio in the cache folder, whose name changes with that of `root`
+                more["id"] = (PurePosixPath(name).parent / row[column]).as_posix()
             rows.append({**row, **more, **({column: moved(row[column])} if row.get(column) else {})})
             numbers.append(f"{number} of {name}")
     return Table(root, folder, texts(rows, numbers), tuple(notes))
@@ -177,7 +187,7 @@ def _class_folders(root: Path) -> dict[Path, str]:
 
     found: dict[Path, str] = {}
     for folder in (each for each in entries(root) if each.is_dir()):
-        side = _side(folder.name)
+        side = official_side(folder.name)
         for holder in [each for each in entries(folder) if each.is_dir()] if side else [folder]:
             for file in entries(holder):
                 if file.suffix.lower() in ENDINGS and file.is_file():

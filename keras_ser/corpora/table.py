@@ -170,6 +170,11 @@ def _rows_within(lines: Sequence[str], delimiter: str, header: Sequence[str], li
 
 def _columns(records: Sequence[tuple[int, list[str]]], where: str) -> tuple[list[str], list[tuple[int, list[str]]]]:
     """Return (column names, rows) without columns that are empty or number the rows; raise CorpusError for bad names."""
+    first = records[0][1][0] if records[0][1] else ""
+    if first.startswith("#") and any(len(fields) > len(records[0][1]) for _, fields in records[1:]):
+        raise CorpusError(
+            f"{where}: the first line must name the columns. Received: {quoted(first)}. Take comments out."
+        )
     names = [_column(field) for field in records[0][1]]
     width = max((place + 1 for place, name in enumerate(names) if name), default=0)
     # rows may have empty fields beyond the header, or lack those below empty column names at its end

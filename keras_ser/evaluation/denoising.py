@@ -1,7 +1,7 @@
 """Scores of denoisers: means over a table of clips x noises x SNRs x methods, with intervals, and paired differences.
 
-The table has one row per (fold, seed, noise, snr_in, id, method), with the columns `seen` (whether the noise's type was trained
-on), `group` (the speaker) and one per measure of `keras_ser.audio.quality`, NaN where a measure is undefined for a clip.
+The table has one row per (fold, seed, noise, snr_in, id, method), with the columns `seen` (whether a file of the noise was
+trained on), `group` (the speaker) and one per measure of `keras_ser.audio.quality`, NaN where a measure is undefined for a clip.
 Intervals are over groups and seeds (`intervals.py`); a difference is paired, clip by clip and network by network.
 """
 

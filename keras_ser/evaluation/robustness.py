@@ -1,6 +1,6 @@
 """UAR of a classifier in noise: predictions at many SNRs, UAR with intervals, and the area under the curves.
 
-The table has one row per (fold, seed, system, noise, snr, id) with `seen` (whether its file or its type was trained on), `group`
+The table has one row per (fold, seed, system, noise, snr, id) with `seen` (whether a file of the noise was trained on), `group`
 (the speaker), `truth` and `prediction`; clean clips have the noise "clean" and an infinite SNR. UAR is computed on the pooled
 predictions of all folds of a seed and averaged over seeds; intervals are those of a report's UAR (`intervals.py`). The area under
 UAR over SNR in dB follows the trapezoid rule and is divided by the range, so it is a mean UAR.

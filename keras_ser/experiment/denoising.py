@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from keras_ser.audio.noise import mix
+from keras_ser.audio.noise import is_among, mix
 from keras_ser.audio.quality import MEASURES, available
 from keras_ser.errors import UserError
 from keras_ser.evaluation.learning import learning_of
@@ -84,7 +84,7 @@ def run_denoising(
     runs = [Run.load(folder / job.folder) for job in done]
     parts = [(run, {}, asked, partial(score_run, run, data, noises, snrs, clips, measures)) for run in runs]
     whole, left = with_all_folds(kept_tables("denoising", parts, 1 + len(noises) * len(snrs), on_step))
-    whole["seen"] = whole["noise"].isin([*trained, CLEAN])
+    whole["seen"] = [is_among(noise, {CLEAN, *trained}) for noise in whole["noise"]]
     clean = whole[whole["noise"] == CLEAN]
     told = [*notes, *left, *_clean_notes(clean)]
     if folds is not None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from keras_ser.audio.noise import load_noises, noise_type
+from keras_ser.audio.noise import is_among, load_noises
 from keras_ser.errors import UserError
 from keras_ser.evaluation.learning import learning_of
 from keras_ser.experiment.denoisers import batched
@@ -94,8 +94,7 @@ def run_robustness(
         parts.append((run, {}, {**asked, "denoiser": before}, partial(_in_noise, run, denoiser, data, places)))
     table, left = with_all_folds(kept_tables(KEPT, parts, len(places), on_step))
     notes += left
-    # "factory1" is one of "factory"
-    table["seen"] = [not {noise, noise_type(noise)}.isdisjoint({CLEAN, *trained}) for noise in table["noise"]]
+    table["seen"] = [is_among(noise, {CLEAN, *trained}) for noise in table["noise"]]
     if runs[0].split.speaker_dependent:
         notes.append("Speaker-dependent split: test speakers occur in training.")
     made = robustness_report(

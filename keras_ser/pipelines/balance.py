@@ -5,7 +5,7 @@ others adjacent segments (96 frames in the paper, every 24 frames for rare class
 training split, not by a fixed list.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -77,3 +77,15 @@ def cut_segments(x: Mapping[str, tf.Tensor], starts, frames: int) -> dict[str, t
         for name, value in x.items()
     }
     return {**cut, "mask": mask}
+
+
+def rule_table(corpus, task, ids: Collection[str], auxiliary: bool = False) -> np.ndarray:
+    """Return the index into `balance.RULES` for each utterance, chosen by the class counts over the training ids."""
+    column = [task.encode_utterance(u, corpus.name, auxiliary) for u in corpus]
+    train = set(ids)
+    counts = {label: 0 for label in task.labels}
+    for utterance, (value, weight) in zip(corpus, column, strict=True):
+        if weight and utterance.id in train:
+            counts[task.labels[value]] += 1
+    by_label = rules(counts)
+    return np.array([RULES.index(by_label[task.labels[v]]) if w else 0 for v, w in column], "int32")

@@ -1,5 +1,6 @@
 """Noises for one stream and one side of the split: generated colours, babble of training clips, files."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -7,6 +8,8 @@ import numpy as np
 
 from keras_ser.audio import AudioError, noise
 from keras_ser.errors import UserError
+
+LOG = logging.getLogger(__name__)
 
 
 def noise_bank(
@@ -76,7 +79,7 @@ def is_generated(name: str, root: Path | None) -> bool:
 
 
 def file_stretch(files: Mapping[str, np.ndarray], stem: str, side: str) -> np.ndarray:
-    """Return the part of a noise file that one side may use (see `keras_ser.audio.stretch`).
+    """Return the part of a noise file that one side may use (see `keras_ser.audio.stretch`), without digital silence.
 
     Raises:
         AudioError: that part is silent.
@@ -87,4 +90,8 @@ def file_stretch(files: Mapping[str, np.ndarray], stem: str, side: str) -> np.nd
         raise AudioError(
             f"the noise {stem!r} is silent from {first} to {last} % of its length, its {side} stretch. Cut it."
         )
-    return part
+    sound = noise.without_pauses(part)
+    if len(sound) < len(part):
+        share = 100 * (1 - len(sound) / len(part))
+        LOG.warning("the noise %r: digital silence, %.1f %% of its %s stretch, is left out.", stem, share, side)
+    return sound

@@ -57,7 +57,8 @@ class RecordCache:
         ids: ids of the utterances in the file, in the corpus's order.
         indices: their numbers in the corpus, int64 (utterances,); a dropped utterance leaves a gap.
         lengths: their lengths in samples, int64 (utterances,).
-        hashes: id -> SHA-1 of the decoded samples; equal hashes mean copies of the same audio.
+        hashes: id -> SHA-1 of the decoded samples; equal hashes mean copies of the same audio. Silent clips, which are copies of
+            nothing, have none.
         problems: id -> problems of a waveform in the file ("silent", "shorter than one window", "clipped", ..).
         dropped: id -> reason why an utterance is not in the file (only with `bad="drop"`).
     """
@@ -246,7 +247,7 @@ def _open(path: Path, fingerprint: str) -> RecordCache | None:
         ids=tuple(entries),
         indices=np.array([entry["index"] for entry in entries.values()], np.int64),
         lengths=np.array([entry["samples"] for entry in entries.values()], np.int64),
-        hashes={i: entry["hash"] for i, entry in entries.items()},
+        hashes={i: entry["hash"] for i, entry in entries.items() if "silent" not in entry["problems"]},
         problems={i: tuple(entry["problems"]) for i, entry in entries.items() if entry["problems"]},
         dropped=sidecar["dropped"],
     )

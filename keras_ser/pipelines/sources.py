@@ -3,7 +3,7 @@
 Random choices for a clip depend on the seed, the epoch and the clip's number, not on other clips.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from keras_ser.errors import UserError
 from keras_ser.pipelines import augment
-from keras_ser.pipelines.balance import RULES, class_weights, rules
+from keras_ser.pipelines.balance import class_weights
 from keras_ser.pipelines.batching import BATCH_CLIPS, BATCH_SECONDS, grouped
 from keras_ser.settings import STRETCH, mask_of
 from keras_ser.tasks import Task
@@ -66,7 +66,7 @@ class Source:
 
         Args:
             task: name of a task with classes.
-            index, counts: (clips,) utterance numbers, and the number of examples that each of these clips gives.
+            index, counts: (clips,) utterance numbers, and their numbers of examples.
         """
         values, weights = self.labels[task]
         factors = class_weights(values[index], weights[index] * counts, 1 + int(values.max()))
@@ -77,8 +77,7 @@ class Source:
 
         Args:
             task: name of the task.
-            index: (clips,) utterance numbers.
-            mixed: (clips,) numbers of the noises in the bank that were mixed in.
+            index, mixed: (clips,) utterance numbers, and the numbers of the noises in the bank that were mixed in.
         """
         if task not in self.mixed:
             values, weights = self.labels[task]
@@ -136,6 +135,12 @@ class Draw(NamedTuple):
         shapes = {"noise": [2], "vary": [2], "stretch": [2]}
         return cls(**{name: tf.TensorSpec(shapes.get(name, [None]), tf.int64) for name in cls._fields})
 
+    def of_round(self, number: tf.Tensor, redraw: bool) -> "Draw":
+        """Return the choices for a stream's repetition `number` within the epoch: the first is this one; `redraw`: see `Source`."""
+        return self._replace(
+            **{name: getattr(self, name) + number for name in ("vary", "stretch", *("noise",) * redraw)}
+        )
+
 
 def encode_labels(
     corpus, tasks: Sequence[Task], untaught: Sequence[Task] = (), auxiliary: bool = False
@@ -143,8 +148,7 @@ def encode_labels(
     """Encode labels: task -> (values, weights) over the corpus's utterances, in order.
 
     Args:
-        corpus: the corpus.
-        tasks: the tasks to encode.
+        corpus, tasks: the corpus, and the tasks to encode.
         untaught: those of `tasks` that are not learnt from this corpus: weight 0, whatever its labels.
         auxiliary: see `Task.encode_utterance`.
 
@@ -286,15 +290,3 @@ def evaluation_batches(source: Source, extract: Callable, names: Sequence[str], 
         return x, extra
 
     return waveforms(source, source.draw(seed)).map(features, num_parallel_calls=1, deterministic=True)
-
-
-def rule_table(corpus, task: Task, ids: Collection[str], auxiliary: bool = False) -> np.ndarray:
-    """Return the index into `balance.RULES` for each utterance, chosen by the class counts over the training ids."""
-    column = [task.encode_utterance(u, corpus.name, auxiliary) for u in corpus]
-    train = set(ids)
-    counts = {label: 0 for label in task.labels}
-    for utterance, (value, weight) in zip(corpus, column, strict=True):
-        if weight and utterance.id in train:
-            counts[task.labels[value]] += 1
-    by_label = rules(counts)
-    return np.array([RULES.index(by_label[task.labels[v]]) if w else 0 for v, w in column], "int32")

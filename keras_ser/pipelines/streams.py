@@ -108,7 +108,7 @@ class TrainingData:
             return
         room = self.left if not self.samples else 0
         for source in self.sources:
-            valid: dict[int, int] = {}
+            valid = {}
             store = None if source.bank and source.redraw else FeatureStore(room)
             draw, ragged = source.draw(self.seed), False
             dataset = clips(source, self.extract, self.names, draw, frame_targets=self.frame_targets)
@@ -193,16 +193,12 @@ class TrainingData:
         return batches
 
     def _batches(self, draws: Sequence[Draw]) -> tf.data.Dataset:
-        """Return the batches of an epoch."""
         # `shuffle` also uses the graph's seed, which must not be 0 if its own seed is a tensor
         tf.compat.v1.set_random_seed(1)
-        streams = [
-            self._stream(k, source, draw) for k, (source, draw) in enumerate(zip(self.sources, draws, strict=True))
-        ]
+        streams = [self._rounds(k, *each) for k, each in enumerate(zip(self.sources, draws, strict=True))]
         shapes = self._shapes(streams[0].element_spec)
-        streams = [dataset.repeat() if k else dataset for k, dataset in enumerate(streams)]
         batches = [dataset.padded_batch(size, shapes) for dataset, size in zip(streams, self.sizes, strict=True)]
-        # end the other streams, too: otherwise they are read for another round when the first ends
+        # otherwise the other streams are read for another round when the first ends
         batches[1:] = [dataset.take(self.steps) for dataset in batches[1:]]
         joined = batches[0] if len(batches) == 1 else tf.data.Dataset.zip(tuple(batches)).map(join_streams)
         # tempo may leave the first stream fewer segments than were counted
@@ -231,6 +227,11 @@ class TrainingData:
         if kept:
             return kept.dataset(draw.clips)
         return clips(source, self.extract, self.names, draw, frame_targets=self.frame_targets, samples=self.samples)
+
+    def _rounds(self, k: int, source: Source, draw: Draw) -> tf.data.Dataset:
+        """Return a stream for an epoch; all but the first repeat if they are short, with other random choices in each round."""
+        numbers = tf.data.Dataset.range(self.steps * self.sizes[k] if k else 1)
+        return numbers.flat_map(lambda number: self._stream(k, source, draw.of_round(number, source.redraw)))
 
     def _stream(self, k: int, source: Source, draw: Draw) -> tf.data.Dataset:
         dataset = self._clips(k, source, draw)

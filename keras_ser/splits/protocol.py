@@ -8,6 +8,7 @@ import numpy as np
 
 from keras_ser.checks import check_choice, check_least, check_name, listed
 from keras_ser.corpora.corpus import Corpus, CorpusError
+from keras_ser.corpora.manifest_formats import official_side
 from keras_ser.corpora.spelling import shown
 from keras_ser.errors import UserError
 from keras_ser.splits.drawing import drawn, held_together
@@ -40,8 +41,8 @@ class Protocol:
         stated: for "stated", a tuple of test values for each fold.
         validation: size of the side that is used to choose the model, taken from the training side. Below 1: a share of its
             clips, drawn by the seed (their speakers are also trained on). 1 or more (not for "random"): a number of values of
-            `by`, those that follow the tested ones, so that they rotate with the folds; for "stratified-k-fold", a number of
-            folds. 0 = no validation side.
+            `by`, those that follow the tested ones, so that they rotate with the folds (of the column "subset", first the official
+            validation part); for "stratified-k-fold", a number of folds. 0 = no validation side.
         apart: further columns, besides `by`, whose values must be on one side only.
         within: a column; values of `by` that share its value with the tested ones are the first to be used for validation, e.g.
             "session" for the other speaker of a dialogue. "" = use the order alone.
@@ -124,9 +125,8 @@ class Protocol:
 
     @property
     def columns_apart(self) -> tuple[str, ...]:
-        return (
-            self.apart if self.kind in ("random", "stratified-k-fold") else tuple(dict.fromkeys((self.by, *self.apart)))
-        )
+        own = () if self.kind in ("random", "stratified-k-fold") else (self.by,)
+        return tuple(dict.fromkeys((*own, *self.apart)))
 
     @property
     def speaker_dependent(self) -> bool:
@@ -208,7 +208,8 @@ class Protocol:
         if lacking:
             raise CorpusError(
                 f"the protocol {self.name!r} needs a {self.by} for each utterance; {len(lacking)} of {len(corpus)} have "
-                f"none: {listed(lacking)}. Name it in the corpus's metadata, or choose --protocol random."
+                f"none: {listed(lacking)}. Name it in the corpus's metadata (of a manifest, the column {self.by}), or choose "
+                "--protocol random."
             )
         return {u.id: str(u.column(self.by)) for u in corpus}
 
@@ -223,7 +224,8 @@ class Protocol:
         last = max(names.index(name) for name in tested)
         following = [names[(last + i) % len(names)] for i in range(1, len(names))]
         shared = set().union(*(beside.get(name, ()) for name in tested))
-        following.sort(key=lambda name: not shared & beside.get(name, set()))  # stable
+        unofficial = {name for name in names if self.by == "subset" and official_side(name) != "validation"}
+        following.sort(key=lambda name: (name in unofficial, not shared & beside.get(name, set())))  # stable
         chosen = set([name for name in following if name not in tested][: int(self.validation)])
         side = {
             name: "test" if name in tested else "validation" if name in chosen else "train"
@@ -289,9 +291,7 @@ class Protocol:
         shares = {"test": self.test, "validation": self.validation * (1 - self.test)}
         units = held_together(corpus, hashes) if self.together else [[u.id] for u in corpus]
         sides = drawn(units, shares, corpus, seed, stratify)
-        return Split(
-            self.name, 0, sides["train"], sides["validation"], sides["test"], self.apart, together=self.together
-        )
+        return Split(self.name, 0, *(sides[side] for side in SIDES), self.apart, together=self.together)
 
 
 # the protocol of `--protocol random`: a fifth of the clips is tested, and their speakers are also trained on

@@ -133,7 +133,8 @@ def check_split(
         if unknown:
             raise LeakageError(
                 f"{where}: {column} must be on one side only, and {len(unknown)} clips name none: {listed(unknown)}. "
-                "Name it in the corpus's metadata, or choose a protocol that does not promise it."
+                f"Name it in the corpus's metadata (of a manifest, the column {column}), or choose a protocol that does not "
+                "promise it."
             )
         drawn = {} if split.validation_apart else {"validation": "train"}
         leaks = _on_two_sides(values, {i: drawn.get(side, side) for i, side in sides.items()})
@@ -147,7 +148,8 @@ def check_split(
         if leaks:
             raise LeakageError(
                 f"{where}: {name} must be on one side only. On two: {listed(i for ids in leaks for i in ids)}. "
-                "Split by a column that holds them together."
+                "Split by a column that holds them together, such as the session of two speakers in one recording "
+                """(--set 'protocols.0.by="session"')."""
             )
     for other, contents in auxiliary:
         _check_auxiliary(split, corpus, hashes, other, contents, where)

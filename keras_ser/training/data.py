@@ -13,9 +13,10 @@ import numpy as np
 from keras_ser.audio.noise import load_noises, noise_files
 from keras_ser.corpora import Corpus, CorpusError
 from keras_ser.errors import UserError
+from keras_ser.pipelines.balance import rule_table
 from keras_ser.pipelines.noises import meant, noise_bank
 from keras_ser.pipelines.records import RecordCache, cache
-from keras_ser.pipelines.sources import Source, encode_labels, rule_table
+from keras_ser.pipelines.sources import Source, encode_labels
 from keras_ser.recipe import Recipe
 from keras_ser.settings import CLEAN, Stream, of_stream
 from keras_ser.splits import Split

@@ -4,7 +4,7 @@ import soundfile
 from scipy import signal
 
 from keras_ser.audio import AudioError
-from keras_ser.audio.noise import babble, colour, load_noises, mix, snr, stretch
+from keras_ser.audio.noise import babble, colour, is_among, load_noises, mix, snr, stretch
 
 
 @pytest.mark.parametrize(
@@ -134,3 +134,14 @@ def test_bad_noise_folders(tmp_path, rng):
     (tmp_path / "a.flac").write_bytes(b"no audio")
     with pytest.raises(AudioError, match="a.flac: corrupt or not audio"):
         load_noises(tmp_path)
+
+
+def test_noises_that_share_files():
+    """ "factory" is every file of this type; files of one type are different noises."""
+    trained = {"factory", "pink", "buccaneer1"}
+    seen = [
+        name
+        for name in ("factory", "factory2", "pink", "buccaneer", "buccaneer1", "buccaneer2")
+        if is_among(name, trained)
+    ]
+    assert seen == ["factory", "factory2", "pink", "buccaneer", "buccaneer1"]

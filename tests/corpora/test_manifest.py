@@ -188,6 +188,15 @@ def test_missing_files_are_listed(folder):
             "must have one row, or .*Received: a/one.wav \\(lines 2, 3",
         ),
         (
+            "file,start,end,emotion\na/one.wav,0,0.1,anger\n./a/one.wav,0.0,0.10,fear\nthree.wav,,,fear\n",
+            r"must have one row, or .*Received: a/one.wav#0-0.1, a/one.wav#0.0-0.10 \(lines 2, 3\)\.",
+        ),
+        (
+            "file,end,start,emotion\na/one.wav,0.1,,anger\na/one.wav,0.1,0,fear\n",
+            r"must have one row, or .*Received: a/one.wav#-0.1, a/one.wav#0-0.1 \(lines 2, 3\)\.",
+        ),
+        ("# my corpus\nfile,speaker\na/one.wav,ann\n", "first line must name the columns. Received: '# my corpus'"),
+        (
             "file,speaker,gender\na/one.wav,kim,f\nthree.wav,kim,m\n",
             "a speaker must have one gender. Received: kim female .line 2. and kim male .line 3",
         ),
@@ -202,8 +211,8 @@ def test_missing_values_are_no_classes(folder):
     """What pandas reads as missing is missing everywhere, and noted; in a column of numbers in any case."""
     table = write(
         folder,
-        "file,speaker,gender,emotion,arousal,session\na/one.wav,ann,f,anger,0.5,NULL\na/two.flac,NA,n/a,NaN,NONE,s1\n"
-        "three.wav,ben,,none,-,s2\n",
+        "file,id,speaker,gender,emotion,arousal,session,start,end\na/one.wav,a/1,ann,f,anger,0.5,NULL,NA,NA\n"
+        "a/two.flac,NA,NA,n/a,NaN,NONE,s1,,\nthree.wav,NA,ben,,none,-,s2,,\n",
     )
     corpus = manifest.read(table)
     assert corpus.vocabulary == {"emotion": ("anger", "none")}
@@ -214,9 +223,11 @@ def test_missing_values_are_no_classes(folder):
         ("ben", None, {"emotion": "none"}, {"session": "s2"}),
     ]
     note = (
-        "read as no value: 'NULL' in session (line 2), 'NA' in speaker (line 3), 'n/a' in gender (line 3), 'NaN' in emotion "
-        "(line 3), 'NONE' in arousal (line 3), '-' in arousal (line 4)."
+        "read as no value: 'NA' in start (line 2), 'NA' in end (line 2), 'NULL' in session (line 2), 'NA' in id (line 3), 'NA' in "
+        "speaker (line 3), 'n/a' in gender (line 3), 'NaN' in emotion (line 3), 'NONE' in arousal (line 3), 'NA' in id (line 4), "
+        "'-' in arousal (line 4)."
     )
+    assert [(u.id, u.start, u.end) for u in corpus] == [(i, None, None) for i in ("a/1", "a/two.flac", "three.wav")]
     assert corpus.notes == (note,) and note in check(corpus).notes
     kept = manifest.read(table, labels={"emotion": ("anger", "NaN", "none")})  # a class, where the user says so
     assert kept.counts("emotion") == {"anger": 1, "NaN": 1, "none": 1}

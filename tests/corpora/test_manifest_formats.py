@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -228,6 +229,13 @@ def test_shards_of_audio_in_a_named_column(written, folder):
     assert sorted(found) == [("ann", "anger", "train"), ("ann", "fear", "test"), ("ben", "fear", "train")]
     expected = {(s, e): (folder / f).read_bytes() for f, s, e in ROWS}
     assert {(u.speaker, u.labels["emotion"]): corpus.file(u).read_bytes() for u in corpus} == expected
+    assert (
+        sorted(u.id for u in corpus)[0]
+        == f"test-00002-of-00003-000001-{Path(ROWS[2][0]).stem}{Path(ROWS[2][0]).suffix}"
+    )
+    moved = folder.rename(folder.with_name("elsewhere"))  # not named after where the audio is kept
+    again = manifest.read(moved, columns={"file": "recording", "speaker": "who", "emotion": "label"})
+    assert [u.id for u in again] == [u.id for u in corpus] and again.file(again.utterances[0]).exists()
 
 
 @pytest.mark.parametrize("name", ["a\0b.wav", "x" * 300 + ".wav", "\u00e4" * 200, "a." + "y" * 300, "..", "a\nb.flac"])

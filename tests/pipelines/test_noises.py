@@ -19,6 +19,17 @@ def test_a_stretch_that_is_silent_is_named(tmp_path, rng):
         noise_bank(("engine",), "test", 16000, 0, root=tmp_path)
 
 
+def test_digital_silence_is_left_out_of_noises(tmp_path, rng, caplog):
+    """Bursts, and 2 s of zeros between them: a clip may fall into any stretch, on every side."""
+    wave = 0.1 * rng.standard_normal((10, 400))
+    bursts = np.concatenate([np.concatenate([burst, np.zeros(600)]) for burst in wave])
+    soundfile.write(tmp_path / "dog.wav", bursts, RATE, subtype="DOUBLE")
+    found = {side: noise_bank(("dog",), side, RATE, 0, root=tmp_path)[0] for side in SIDES}
+    np.testing.assert_allclose(np.concatenate([*found.values()]), wave.ravel(), atol=1e-7)
+    assert [len(part) for part in found.values()] == [2400, 800, 800]
+    assert "the noise 'dog': digital silence, 60.0 % of its test stretch, is left out" in caplog.text
+
+
 @pytest.fixture
 def root(tmp_path):
     """Noises whose samples tell where they come from: a slow ramp each, in a band of its own."""

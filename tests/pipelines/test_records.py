@@ -16,10 +16,12 @@ import tensorflow as tf
 import keras_ser
 from keras_ser.audio import AudioError, content_hash, read, read_with_problems
 from keras_ser.corpora.corpus import Corpus, CorpusError, Utterance
+from keras_ser.corpora.inspection import check
 from keras_ser.errors import DiskError
 from keras_ser.files import TEMPORARY
 from keras_ser.pipelines import record_writer
 from keras_ser.pipelines.records import cache, corpus_fingerprint
+from keras_ser.splits import Split, check_split
 
 
 def make_corpus(root, count=7, name="tiny"):
@@ -62,6 +64,18 @@ def test_cached_waveforms_equal_those_of_read(tmp_path, corpus):
     spec = made.dataset().element_spec
     assert spec["waveform"] == tf.TensorSpec([None], tf.float32)
     assert (spec["index"].dtype, spec["length"].dtype) == (tf.int64, tf.int32)
+
+
+def test_silent_clips_are_copies_of_nothing(tmp_path, rng):
+    """Two speakers' muted segments would hold their speakers together, or be a leak that no protocol can mend."""
+    muted, speech = np.zeros(8000), 0.1 * rng.standard_normal(8000)
+    for name, wave in {"a": muted, "b": muted, "c": speech, "d": speech}.items():
+        soundfile.write(tmp_path / f"{name}.wav", wave, 16000)
+    corpus = Corpus("x", tmp_path, tuple(Utterance(i, f"{i}.wav", speaker=i) for i in "abcd"), {})
+    made = cache(corpus, tmp_path / "cache", progress=False)
+    assert made.hashes.keys() == {"c", "d"} and made.hashes["c"] == made.hashes["d"]
+    check_split(Split("p", 0, ("a", "c", "d"), (), ("b",), ("speaker",)), corpus, made.hashes)
+    assert check(corpus).duplicates == (("c", "d"),)
 
 
 def test_16_bit_samples_are_stored_as_int16(tmp_path):

@@ -44,6 +44,34 @@ def test_streams_of_different_lengths_and_labels(cache):
     assert len(heard[1]) == 2 * 5 and {heard[1].count(i) for i in range(3)} <= {3, 4}
 
 
+def test_a_short_stream_is_varied_in_each_of_its_rounds():
+    """Six clips beside forty: each is cut elsewhere each time it returns within an epoch, and in another order."""
+    streams = [source(Clips([4] * 40), range(40)), source(Clips([200] * 6, seed=3), range(6), 1)]
+    training = data(streams, Sampling("crop", 10), 16)
+    for epoch in (epochs := examples_of(training, 2)):
+        orders = [tuple(clip for clip, _ in epoch[i : i + 6]) for i in range(0, 36, 6)]
+        assert all(sorted(order) == list(range(6)) for order in orders) and len(set(orders)) >= 5
+        assert all(len({start for clip, start in epoch if clip == i}) >= 5 for i in range(6))
+    assert len(set(epochs[0] + epochs[1])) >= 65 and epochs == examples_of(training, 2)
+
+
+def test_stretches_of_a_short_stream_are_drawn_in_each_of_its_rounds():
+    streams = [source(Clips([4] * 40), range(40)), source(Clips([200] * 2, seed=3), range(2), 1)]
+    training = data(streams, Sampling("whole"), 16, samples=10 * FRAME)
+    rows = [(x["energy"], y[SOURCE]) for x, y, _ in batches(training)]
+    assert len({float(row.sum()) for energy, of in rows for row, k in zip(energy, of, strict=True) if k}) > 30
+
+
+@pytest.mark.parametrize("redraw", [False, True])
+def test_noise_of_a_short_stream_is_drawn_in_each_of_its_rounds_if_in_each_epoch(redraw, rng):
+    bank = (rng.normal(size=999).astype("float32"),)
+    short = source(Clips([4] * 2, seed=3), range(2), 1, bank=bank, snr=(-10.0, 0.0, 10.0), redraw=redraw)
+    training = data([source(Clips([4] * 40), range(40)), short], Sampling("whole"), 16)
+    rows = [(x["energy"], y[SOURCE]) for x, y, _ in batches(training)]
+    found = {float(row.sum()) for energy, number in rows for row, k in zip(energy, number, strict=True) if k}
+    assert len(found) > 30 if redraw else len(found) == 2
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("limit", [2**30, 0])
 def test_clips_of_a_long_stream_take_turns(cache, limit):

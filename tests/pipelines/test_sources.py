@@ -8,8 +8,8 @@ import tensorflow as tf
 from keras_ser.audio.noise import snr
 from keras_ser.corpora import Corpus, Utterance
 from keras_ser.pipelines import sources
-from keras_ser.pipelines.balance import RULES
-from keras_ser.pipelines.sources import Source, encode_labels, rule_table, waveforms
+from keras_ser.pipelines.balance import RULES, rule_table
+from keras_ser.pipelines.sources import Source, encode_labels, waveforms
 from keras_ser.tasks import Task
 from tests.pipelines.numbered_clips import EMOTION, TRAIN, source
 

@@ -208,6 +208,17 @@ def test_speakers_without_a_name():
         check_split(split, corpus)
 
 
+@pytest.mark.parametrize("names", [("train", "validation", "test"), ("Train", "Val", "Test"), ("train", "dev", "test")])
+def test_the_official_validation_part_chooses_the_epoch(names):
+    """Not the part that follows the tested one in the alphabet, which is the training part."""
+    train, chosen, tested = names
+    corpus = corpus_of(12, subset=[train, train, chosen, tested] * 3)
+    protocol = Protocol("official", "stated", by="subset", stated=((tested,),), validation=1)
+    (split,) = protocol.splits(corpus)
+    sides = [values(corpus, ids, "subset") for ids in (split.train, split.validation, split.test)]
+    assert sides == [{train}, {chosen}, {tested}]
+
+
 @pytest.mark.parametrize(
     ("protocol", "message"),
     [
