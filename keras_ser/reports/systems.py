@@ -110,7 +110,7 @@ def systems_report(
     return Report(
         title=title,
         summary=[tables[first.metrics.index(led)]],
-        caution=" ".join([*untrained(learned), *unlike, _leaking(described)]).strip(),
+        caution=" ".join([*untrained(learned), *unlike, *_unknown(parts), _leaking(described)]).strip(),
         sections=sections,
         missing=tuple(missing),
         notes=tuple(notes),
@@ -154,6 +154,13 @@ def _training(parts: Sequence[Systems], learned: Mapping[str, Sequence[Learning]
             if metric in scores:
                 tested[name, part.protocol] = scores[metric].value
     return learning_table(learned, tested)
+
+
+def _unknown(parts: Sequence[Systems]) -> list[str]:
+    units = {part.protocol: next(iter(part.results.values())).unit for part in parts}
+    return [
+        f"{protocol}: speakers unknown, intervals too narrow." for protocol, unit in units.items() if unit == "clips"
+    ]
 
 
 def _leaking(described: Mapping[str, str]) -> str:

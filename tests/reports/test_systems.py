@@ -46,6 +46,15 @@ def made(parts):
     )
 
 
+def test_the_terminal_says_that_intervals_over_clips_are_too_narrow(tables):
+    alone = {name: rows.assign(group=None) for name, rows in tables.items()}
+    parts = [
+        Systems({**tables, **{n: alone[n] for n in tables if p == "leaking"}}, EMOTION, p, (PAIR,)) for p in PROTOCOLS
+    ]
+    made = systems_report("title", parts, about={"net": "ours", "svm": "old"})
+    assert made.lines()[-1] == "Caution: leaking: speakers unknown, intervals too narrow."
+
+
 def test_what_was_learned_stands_first_and_each_protocol_has_its_own_figures_of_the_paper(parts):
     runs = [Learning(p, fold, 0, "emotion", "uar", 0.9, 0.6, 80, LEARNED) for p in PROTOCOLS for fold in range(2)]
     short = replace(runs[0], verdict="underfit: too short")
