@@ -265,11 +265,12 @@ def main(variants, page: str, papers: Mapping[str, Paper] | None = None) -> int:
         paper, about = (papers or {}).get(trained.variant, Paper()), ABOUT
         if set(trained.systems) == set(ADDITIONS):  # all rows but the first: the paper's figures stay in the table
             about = {name: what for name, what in ABOUT.items() if name != "w2e"}
-            note = (
-                "w2e, the paper's first row, is wav2vec 2.0 alone and was not trained: it needs --wav2vec2 CHECKPOINT."
+            why = "was not selected" if given["wav2vec2"] else "was not trained: it needs --wav2vec2 CHECKPOINT"
+            trained = replace(
+                trained, notes=[*trained.notes, f"w2e, the paper's first row, is wav2vec 2.0 alone and {why}."]
             )
-            trained = replace(trained, notes=[*trained.notes, note])
-        table = systems_table(about, PAIRS, paper, by_speaker=True)
+        lacking = "without wav2vec 2.0" if trained.variant == "levels" and not given["wav2vec2"] else ""
+        table = systems_table(about, PAIRS, paper, by_speaker=True, subtitle=lacking)
         return with_known(with_course(table, tuple(ADDITIONS)), ABOUT)(trained)
 
     def own(corpus):

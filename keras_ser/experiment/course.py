@@ -27,8 +27,8 @@ def course_report(title: str, systems: Mapping[str, System], data: Data, compare
     """Draw validation accuracy by epoch, a panel for each fold, and t-SNE of two systems' test clips.
 
     The curves are those of a protocol that selects the epoch on the test side, if there is one (the paper's figure), and are marked
-    as leaking. The embeddings are of the first fold of the most valid protocol. Both are of the lowest seed. A note says what
-    cannot be drawn.
+    as leaking; each system's are of its lowest seed. The embeddings are of the most valid protocol, of the lowest seed and fold
+    that both systems have. A note says what cannot be drawn.
 
     Args:
         title: title of the report.
@@ -48,28 +48,33 @@ def course_report(title: str, systems: Mapping[str, System], data: Data, compare
     return Report(title, (), [f"{picture.caption}." for picture in figures], notes=notes, figures=figures, name=NAME)
 
 
-def _runs(systems: Mapping[str, System], protocol: str) -> tuple[int, dict[int, dict[str, Run]]]:
-    """Return the lowest seed, and fold -> system -> its run with that seed."""
-    seed = min(seed for system in systems.values() for p, _, seed in system.runs if p == protocol)
-    found: dict[int, dict[str, Run]] = {}
-    for name, system in systems.items():
-        for _, fold, _ in sorted(key for key in system.runs if key[0] == protocol and key[2] == seed):
-            found.setdefault(fold, {})[name] = Run.load(system.folder / run_folder(protocol, fold, seed))
-    return seed, found
+def _places(system: System, protocol: str) -> set[tuple[int, int]]:
+    """Return (seed, fold) of a system's runs under a protocol."""
+    return {(seed, fold) for p, fold, seed in system.runs if p == protocol}
+
+
+def _run(system: System, protocol: str, seed: int, fold: int) -> Run:
+    return Run.load(system.folder / run_folder(protocol, fold, seed))
 
 
 def _curves(systems: Mapping[str, System], data: Data, task: Task, protocol: Protocol) -> Picture | str:
-    seed, runs = _runs(systems, protocol.name)
-    column, curves = f"val_{task.name}_accuracy", {}
-    for made in (runs[fold] for fold in sorted(runs)):
-        for name, run in made.items():
-            history = pd.DataFrame(run.history).set_index("epoch")
-            if column in history:
-                curves.setdefault(_heading(run, data, protocol), {})[name] = 100 * history[column]
-    if not curves:
+    column, found, seeds = f"val_{task.name}_accuracy", {}, {}
+    for name, system in systems.items():
+        places = _places(system, protocol.name)
+        seeds[name] = min(places)[0]
+        for seed, fold in sorted(places):
+            if seed == seeds[name]:
+                run = _run(system, protocol.name, seed, fold)
+                history = pd.DataFrame(run.history).set_index("epoch")
+                if column in history:
+                    found.setdefault((fold, _heading(run, data, protocol)), {})[name] = 100 * history[column]
+    if not found:
         return f"No accuracy by epoch: the runs of {protocol.name} have no validation side."
+    curves = {heading: found[fold, heading] for fold, heading in sorted(found)}
+    same = f"seed {min(seeds.values())}"
+    said = same if len({*seeds.values()}) == 1 else f"seeds {', '.join(f'{n} {s}' for n, s in seeds.items())}"
     leaking = " (LEAKING: the epoch is chosen on the test side)" * protocol.chosen_on_test
-    caption = f"Validation accuracy by epoch, {protocol.name}, seed {seed}{leaking}"
+    caption = f"Validation accuracy by epoch, {protocol.name}, {said}{leaking}"
     return Picture(f"{NAME}-curves.png", caption, partial(by_panel, curves, "validation accuracy, %"))
 
 
@@ -88,10 +93,13 @@ def _embeddings(
     shown = [name for name in compared if name in systems]
     if not shown:
         return f"No t-SNE: it compares two of {', '.join(compared)}, and none of them was trained."
-    seed, runs = _runs(systems, protocol)
-    fold = min(runs)
+    pair = dict.fromkeys((shown[0], shown[-1]))
+    places = set.intersection(*(_places(systems[name], protocol) for name in pair))
+    if not places:
+        return f"No t-SNE: {' and '.join(pair)} have finished no fold of {protocol} with one seed."
+    seed, fold = min(places)
     try:
-        found = {name: embeddings(runs[fold][name], data) for name in dict.fromkeys((shown[0], shown[-1]))}
+        found = {name: embeddings(_run(systems[name], protocol, seed, fold), data) for name in pair}
     except UserError as error:  # a checkpoint that was not trained may not be there any more
         return f"No t-SNE: {error}"
     clips = [data.corpus.utterances[i] for i in found[shown[0]][0]]

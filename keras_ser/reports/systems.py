@@ -110,7 +110,7 @@ def systems_report(
     return Report(
         title=title,
         summary=[tables[first.metrics.index(led)]],
-        caution=" ".join([*untrained(learned), *unlike, *_unknown(parts), _leaking(described)]).strip(),
+        caution=" ".join([*untrained(learned), *unlike, *_doubts(parts, described)]),
         sections=sections,
         missing=tuple(missing),
         notes=tuple(notes),
@@ -156,17 +156,12 @@ def _training(parts: Sequence[Systems], learned: Mapping[str, Sequence[Learning]
     return learning_table(learned, tested)
 
 
-def _unknown(parts: Sequence[Systems]) -> list[str]:
-    units = {part.protocol: next(iter(part.results.values())).unit for part in parts}
-    return [
-        f"{protocol}: speakers unknown, intervals too narrow." for protocol, unit in units.items() if unit == "clips"
-    ]
-
-
-def _leaking(described: Mapping[str, str]) -> str:
-    """Return, for each leaking protocol, the clause of its description that says what leaks."""
+def _doubts(parts: Sequence[Systems], described: Mapping[str, str]) -> list[str]:
+    """Say of each protocol whether its intervals are too narrow, and what leaks, by that clause of its description."""
+    narrow = [p.protocol for p in parts if next(iter(p.results.values())).unit == "clips"]
     found = [(protocol, re.search(r"LEAKING:? ?([^;)]*)", what)) for protocol, what in described.items()]
-    return " ".join(f"{protocol} leaks: {leak[1]}." for protocol, leak in found if leak)
+    said = [f"{protocol}: speakers unknown, intervals too narrow." for protocol in narrow]
+    return said + [f"{protocol} leaks: {leak[1]}." for protocol, leak in found if leak]
 
 
 def _by_protocol(

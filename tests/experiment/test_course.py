@@ -31,15 +31,17 @@ def report(monkeypatch, rng):
         split = SimpleNamespace(fold=fold, test=[u.id for u in people if u.speaker == "ab"[fold]])
         return SimpleNamespace(history=[row], split=split)
 
-    def make(protocols, names, validated=True):
-        rows = [(p.name, fold, seed) for p in protocols for fold in (0, 1) for seed in (1, 3)]
-        table = pd.DataFrame(rows, columns=["protocol", "fold", "seed"])
+    def make(protocols, names, validated=True, places=None):
+        """`places`: system -> (fold, seed) of its runs."""
+        every = [(fold, seed) for fold in (0, 1) for seed in (1, 3)]
+        rows = {n: [(p.name, *place) for p in protocols for place in (places or {}).get(n, every)] for n in names}
+        tables = {name: pd.DataFrame(found, columns=["protocol", "fold", "seed"]) for name, found in rows.items()}
         recipe = Recipe(name="x", corpus="demo", tasks=(tiny.EMOTION,), protocols=protocols, config=tiny.CONV)
         monkeypatch.setattr(course.Run, "load", lambda folder: load(folder, validated))
         vectors = range(5), rng.normal(size=(5, 3))
         monkeypatch.setattr(course, "embeddings", lambda run, data: vectors)
         monkeypatch.setattr(course, "truths", lambda task, clips, corpus: ["anger"] * len(clips))
-        systems = {name: System(recipe, Path("experiment"), table) for name in names}
+        systems = {name: System(recipe, Path("experiment"), tables[name]) for name in names}
         return course_report("title", systems, data, ORDER)
 
     return make
@@ -74,6 +76,18 @@ def test_training_accuracy_is_not_drawn_for_a_missing_validation_side(report):
     made = report((HONEST,), ORDER, validated=False)
     assert [picture.file for picture in made.figures] == ["course-tsne.png"]
     assert "- No accuracy by epoch: the runs of speakers have no validation side." in made.to_markdown()
+
+
+def test_systems_that_finished_other_seeds_and_folds_are_drawn_where_they_can_be(report):
+    """A failed run leaves a system its other seeds: the comparison goes on, and no training ends in a traceback."""
+    names = ("ser", "mf-mtl-cr")
+    made = report((HONEST,), names, places={"ser": [(0, 3), (1, 3)], "mf-mtl-cr": [(0, 1), (1, 1), (1, 3)]})
+    curves, maps = made.figures
+    assert curves.caption.endswith("speakers, seeds ser 3, mf-mtl-cr 1")
+    assert [len(axes.get_lines()) for axes in curves.draw().axes] == [2, 2]
+    assert maps.caption.startswith("t-SNE of the test clips of speakers, fold 1, seed 3")
+    made = report((HONEST,), names, places={"ser": [(0, 3)], "mf-mtl-cr": [(0, 1)]})
+    assert made.notes == ["No t-SNE: ser and mf-mtl-cr have finished no fold of speakers with one seed."]
 
 
 @pytest.mark.parametrize(

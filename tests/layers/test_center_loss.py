@@ -67,6 +67,17 @@ def test_centres_move_by_the_papers_rule_whatever_optimizer_and_loss_weight(batc
         np.testing.assert_allclose(values(layer), centers, atol=1e-6)
 
 
+def test_centres_converge_to_the_means_of_their_classes(rng):
+    means = rng.normal(size=(CLASSES, UNITS)) * 3
+    labels = rng.permutation(np.repeat(np.arange(CLASSES - 1), (20, 50, 90)))  # of the last class there is no example
+    features = (means[labels] + rng.normal(size=(len(labels), UNITS))).astype("float32")
+    model, layer = compiled(keras.optimizers.SGD(0.0))
+    layer.centers.assign(means[::-1])
+    model.fit(features, labels, batch_size=len(labels), epochs=50, verbose=0)
+    expected = [features[labels == c].mean(axis=0) for c in range(CLASSES - 1)]
+    np.testing.assert_allclose(values(layer), [*expected, means[0]], atol=1e-4)
+
+
 def test_loss_is_half_the_squared_distance_over_labelled_examples(batch):
     features, labels, weight, centers = batch
     model, layer = compiled("sgd")

@@ -55,6 +55,26 @@ def test_samples_are_those_of_the_frames(rng):
     assert np.asarray(frames).sum(1).tolist() == [9, 9, 9]
 
 
+def test_clips_shorter_than_a_receptive_field_are_padded_to_one(rng):
+    """Of 400 to 479 samples, too, of which 320 fill frames: the answer is the clip's own, not that of silence."""
+    network, x = made(ALONE, levels=("wav2vec2",), wav2vec2=CHECKPOINT), batch(rng, ALONE, real=2)
+    x["mask"] = x["mask"] & np.array([[True], [True], [False]])
+    waveform, samples, frames = map(np.asarray, Samples(400, 320)(x["waveform"], mask=x["mask"]))
+    assert samples.sum(1).tolist() == [400, 400, 0] and frames.sum(1).tolist() == [1, 1, 0]
+    np.testing.assert_array_equal(waveform[:2, :320], x["waveform"][:2, :2].reshape(2, -1))
+    assert not waveform[:, 320:].any()
+    found = np.asarray(network.model(x)["emotion"])
+    assert np.isfinite(found).all() and np.abs(found[0] - found[1]).max() > 1e-4
+
+
+def test_weights_of_the_states_do_not_learn_at_the_checkpoints_rate():
+    given = {"levels": ("wav2vec2",), "wav2vec2_states": "weighted", "wav2vec2_rate": 0.03}
+    network = made(ALONE, wav2vec2=CHECKPOINT, **given)
+    layer, held = network.model.get_layer("wav2vec2"), {id(v) for v in network.optimizers["wav2vec2"].variables}
+    own = {id(v) for v in layer.weighting.trainable_variables}
+    assert own and held == {id(v) for v in layer.trainable_variables} - own
+
+
 def test_a_checkpoints_weights_arrive(rng):
     network, x = made(ALONE, levels=("wav2vec2",), wav2vec2=CHECKPOINT), batch(rng, ALONE)
     layer = wav2vec2.load(CHECKPOINT)

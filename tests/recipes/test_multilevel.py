@@ -102,6 +102,38 @@ def test_a_checkpoint_learns_at_the_papers_rate_and_random_parts_at_theirs(
     assert found.config.wav2vec2_tuned or own == 1
 
 
+def test_settings_and_figures_are_the_papers():
+    """READING's, for the paper's corpus."""
+    module = imported("multilevel_iemocap")
+    made = module.variants({"wav2vec2": "w2v", "alexnet": "a"})["iemocap"]
+    paper = """w2e 65.89 66.39, ser 70.56 71.02, mf 71.94 73.06, mtl 71.88 72.26, cr 70.68 72.35, mf-mtl 71.75 73.37,
+        mf-cr 71.44 72.23, mtl-cr 71.90 72.78, mf-mtl-cr 70.31 71.64"""
+    rows = {name: (float(wa), float(ua)) for name, wa, ua in (row.split() for row in paper.split(","))}
+    (figures,) = module.PAPER.by_protocol.values()
+    assert rows == {n: (round(100 * f["accuracy"], 2), round(100 * f["uar"], 2)) for n, f in figures.items()}
+    assert list(made) == list(rows)
+    for name, recipe in made.items():
+        optimizer, sampling = recipe.optimizer, recipe.sampling
+        assert (optimizer.name, optimizer.learning_rate, recipe.batch_size, recipe.epochs) == ("adamw", 1e-5, 64, 100)
+        assert (sampling.kind, sampling.seconds, sampling.balance, recipe.patience) == ("segments", 3.0, False, 8)
+        (protocol,) = recipe.protocols
+        assert (protocol.kind, protocol.by, protocol.validation, protocol.within) == (
+            "leave-one-out",
+            "speaker",
+            1,
+            "session",
+        )
+        config = recipe.config
+        assert (config.units, config.image, config.dense) == (256, (256, 384), 128)
+        assert (config.lstm_dropout, config.dropout, config.wav2vec2_tuned) == (0.5, 0.1, True)
+        added = config.gender_prior, config.level_heads > 0, config.center > 0
+        assert added == tuple(part in name.split("-") for part in ("mf", "mtl", "cr"))
+    mfcc, image, raw = made["ser"].every_frontend
+    assert mfcc.features == ("mfcc",) and (mfcc.coefficients, mfcc.hop, mfcc.unit, mfcc.deltas) == (40, 160, True, 0)
+    assert (image.window, image.hop, image.fft, image.lowest) == (640, 160, 800, 200)
+    assert (mfcc.preemphasis, image.preemphasis, raw.preemphasis) == (0.97, 0.97, 0.0)
+
+
 def test_pretrained_files_may_be_in_the_home_folder(monkeypatch):
     monkeypatch.setenv("HOME", "/people/me")
     monkeypatch.setattr("sys.argv", ["multilevel_emodb.py", "--wav2vec2=~/w2v", "--alexnet=~/a.safetensors"])
@@ -170,7 +202,9 @@ def test_paper_has_its_row_of_wav2vec2_without_a_checkpoint(asked, monkeypatch):
     module, told = imported("multilevel"), {}
     monkeypatch.setattr("sys.argv", ["multilevel_iemocap.py"])
     monkeypatch.setattr(module, "recipe_main", lambda *given, reports, **more: reports)
-    monkeypatch.setattr(module, "systems_table", lambda about, pairs, paper, by_speaker: told.update(about=about))
+    monkeypatch.setattr(
+        module, "systems_table", lambda about, pairs, paper, by_speaker, subtitle: told.update(about=about)
+    )
     monkeypatch.setattr(module, "with_course", lambda table, compared: None)
     monkeypatch.setattr(module, "with_known", lambda table, about: lambda trained: trained.notes)
     systems = dict.fromkeys(module.ADDITIONS if asked == "all" else ("ser", "mf"))
@@ -229,6 +263,7 @@ def test_single_levels_and_weights_of_alexnet(tmp_path):
     names = ["alexnet", "spectrogram-dlinear"]
     given = ["--variant=levels", f"--systems={','.join(names)}", f"--alexnet={file}"]
     text = multilevel(root, tmp_path / "out", *given, "--set=optimizer.learning_rate=1e-12")
+    assert text.startswith("# multilevel_iemocap on iemocap (AlexNet from alexnet.safetensors), without wav2vec 2.0\n")
     assert "random weights" not in text and all(f"| {name} |" in text for name in names)
     (run,) = (tmp_path / "out").glob("multilevel_iemocap-alexnet-*/leave-one-speaker-out/fold-01-*")
     weights = inner_network(Run.load(run).model()).get_layer("alexnet_0").get_weights()
@@ -239,3 +274,33 @@ def test_single_levels_and_weights_of_alexnet(tmp_path):
     done = script("multilevel_iemocap", f"--corpus-root={root}", f"--alexnet={root}", f"--out={tmp_path}", "--quiet")
     (line,) = done.stderr.splitlines()
     assert done.returncode == 2 and "expected a whole safetensors file" in line
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("changes", [{}, {"wav2vec2_tuned": False, "wav2vec2_states": "weighted"}])
+def test_a_head_on_wav2vec2_serves_from_bytes(changes, tmp_path):
+    """Fine-tuned, and frozen with its states weighted; from bytes as from the run, without the checkpoint."""
+    import tensorflow as tf
+
+    from keras_ser.serving import export
+    from keras_ser.training import Data, fit
+    from tests.training import tiny
+
+    checkpoint = shutil.copytree(CHECKPOINT, tmp_path / "w2v")
+    made = imported("multilevel_emodb").variants({"wav2vec2": str(checkpoint), "alexnet": ""})["emodb"]["ser"]
+    small = {"units": 2, "image": "64,64", "filters": "2,2,3,3,4", "dense": 6}
+    recipe = made.replace(corpus="demo", tasks=(tiny.EMOTION,), epochs=1, batch_size=8).change(
+        {f"config.{name}": value for name, value in {**small, **changes}.items()}
+    )
+    corpus = tiny.corpus(tmp_path / "corpus")
+    data = Data.load(recipe, corpus, tmp_path / "cache")
+    run = fit(recipe, data, tiny.SPEAKERS.splits(corpus)[1], tmp_path / "run", seed=5)
+    checkpoint.rename(tmp_path / "gone")
+    served = tf.saved_model.load(str(export(run, tmp_path / "exports"))).signatures["predict_bytes"]
+    clips = corpus.utterances[:3]
+    found = served(audio=tf.constant([corpus.file(u).read_bytes() for u in clips]))["emotion/probabilities"]
+    waves = [soundfile.read(corpus.file(u), dtype="float32")[0] for u in clips]
+    for wave, row in zip(waves, np.asarray(found), strict=True):
+        given = {"waveform": wave[None], "length": np.array([len(wave)], "int32")}
+        np.testing.assert_allclose(row, np.asarray(run.model()(given, training=False)["emotion"])[0], atol=1e-5)
+    assert np.ptp(found, axis=0).max() > 1e-4

@@ -39,7 +39,8 @@ class Config:
         wav2vec2: folder of a checkpoint; "random" = random weights; "" = no such level.
         wav2vec2_size: hidden units and transformer layers of "random" (those of the base model: 768, 12).
         wav2vec2_tuned: fine-tune wav2vec 2.0, except for the convolutions of a checkpoint (paper: all of it); False = freeze it. A
-            frozen checkpoint is computed once for each clip, and its frames are kept in the cache folder (but not with noises).
+            frozen checkpoint is computed once for each training and validation clip, and its frames are kept in the cache folder
+            (but not with noises); each run computes those of its test clips. "random" weights are stored with the run, also frozen.
         wav2vec2_rate: factor on the learning rate of its trainable weights (paper: 1).
         wav2vec2_states: its output: the "last" hidden state (paper), or "weighted", the sum of all with learned weights.
         steps: number of frames to which NLinear and DLinear map a level (ours).
@@ -121,7 +122,7 @@ def note(config: Config) -> str:
     if config.has_checkpoint:
         found.append(f"wav2vec 2.0 {tuned} from {Path(config.wav2vec2).name}")
     elif config.wav2vec2:
-        found.append("wav2vec 2.0 from random weights")
+        found.append(f"wav2vec 2.0 from random weights{'' if config.wav2vec2_tuned else ', which are frozen'}")
     elif len(config.levels) > 1:
         found.append("without wav2vec 2.0")
     if "spectrogram" in config.levels and config.extractor == "own":

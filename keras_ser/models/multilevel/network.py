@@ -101,7 +101,9 @@ def build(config: Config, inputs: Inputs, tasks: Sequence[Task], **_: Any) -> Ne
         from keras_ser.models.parts import Parts
 
         model = Parts(inside, outputs, name="multilevel")
-        model.parts = {"wav2vec2": model.get_layer("wav2vec2").trainable_variables}
+        layer = model.get_layer("wav2vec2")
+        added = {id(v) for v in (layer.weighting.variables if layer.weighting else ())}  # not the checkpoint's
+        model.parts = {"wav2vec2": [v for v in layer.trainable_variables if id(v) not in added]}
         own["wav2vec2"] = Optimized(model.parts["wav2vec2"], rate=config.wav2vec2_rate)
     else:
         model = keras.Model(inside, outputs, name="multilevel")

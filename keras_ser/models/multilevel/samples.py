@@ -14,6 +14,8 @@ class Samples(FeatureLayer, ExplicitMask):
     Args:
         field, stride: receptive field and stride of a frame of the next layer, in samples.
 
+    A clip shorter than a receptive field is zero-padded to one, as by all front ends.
+
     Output: waveform (batch, samples), 0 in the padding; mask of its samples, bool (batch, samples); mask of the next layer's
         frames, bool (batch, 1 + (samples - field) // stride).
     """
@@ -26,5 +28,6 @@ class Samples(FeatureLayer, ExplicitMask):
         frames, hop = x.shape[1:]
         mask = ops.ones_like(x[:, :, 0], dtype="bool") if mask is None else mask
         waveform = ops.reshape(ops.where(ops.expand_dims(mask, -1), x, 0.0), (-1, frames * hop))
-        samples = ops.repeat(mask, hop, axis=1)
+        first = ops.logical_and(ops.any(mask, axis=1, keepdims=True), ops.arange(frames * hop) < self.field)
+        samples = ops.logical_or(ops.repeat(mask, hop, axis=1), first)
         return waveform, samples, samples[:, self.field - 1 :: self.stride]
