@@ -51,6 +51,13 @@ DIFFERENCES = [
         (f"multilevel_emodb-{name}", "multilevel_emodb-ser", EMODB, "uar")
         for name in ("mf", "mtl", "cr", "mf-mtl", "mf-cr", "mtl-cr", "mf-mtl-cr")
     ),
+    *(("multilevel_emodb-ser", f"multilevel_emodb-{name}", EMODB, "uar") for name in ("alexnet", "bilstm")),
+    *(
+        (f"multilevel_emodb-{level}-{linear}", f"multilevel_emodb-{own}", EMODB, "uar")
+        for level, own in (("mfcc", "bilstm"), ("spectrogram", "alexnet"))
+        for linear in ("nlinear", "dlinear")
+    ),
+    ("multilevel_ravdess-mf-mtl-cr", "multilevel_ravdess-ser", RAVDESS, "uar"),
     *((f"jax_emodb-{name}", f"trained_emodb-{name}", EMODB, "uar") for name in ("single-task", "aspmtl")),
     *(
         (f"aspmtl_ablation-{a}", f"aspmtl_ablation-{b}", "folds-of-speakers", "uar")
