@@ -14,7 +14,8 @@ class Samples(FeatureLayer, ExplicitMask):
     Args:
         field, stride: receptive field and stride of a frame of the next layer, in samples.
 
-    A clip shorter than a receptive field is zero-padded to one, as by all front ends.
+    Samples that fill no frame of the input are lost. So a clip with as many whole frames as a receptive field has is zero-padded to
+    a receptive field; a shorter one has no frame.
 
     Output: waveform (batch, samples), 0 in the padding; mask of its samples, bool (batch, samples); mask of the next layer's
         frames, bool (batch, 1 + (samples - field) // stride).
@@ -28,6 +29,7 @@ class Samples(FeatureLayer, ExplicitMask):
         frames, hop = x.shape[1:]
         mask = ops.ones_like(x[:, :, 0], dtype="bool") if mask is None else mask
         waveform = ops.reshape(ops.where(ops.expand_dims(mask, -1), x, 0.0), (-1, frames * hop))
-        first = ops.logical_and(ops.any(mask, axis=1, keepdims=True), ops.arange(frames * hop) < self.field)
+        enough = ops.sum(ops.cast(mask, "int32"), axis=1, keepdims=True) >= max(1, self.field // hop)
+        first = ops.logical_and(enough, ops.arange(frames * hop) < self.field)
         samples = ops.logical_or(ops.repeat(mask, hop, axis=1), first)
         return waveform, samples, samples[:, self.field - 1 :: self.stride]
