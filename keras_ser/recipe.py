@@ -222,12 +222,12 @@ class Recipe:
         return self.replace(tasks=tasks, first=self.first and self.first.for_corpus(corpus, *auxiliary))
 
     def for_split(self, corpus, split) -> "Recipe":
-        """Return a copy in which tasks with `columns` have clusters, fitted on a split's training side (k-means, ten starts)."""
+        """Return a copy in which tasks with `columns` have clusters, fitted on a split's training side (see `clustered`)."""
         from keras_ser.corpora.task_labels import clustered
 
         train = set(split.train)
         tasks = tuple(
-            clustered(task, (u for u in corpus if u.id in train)) if task.columns and not task.centres else task
+            clustered(task, (u for u in corpus if u.id in train), corpus) if task.columns and not task.centres else task
             for task in self.tasks
         )
         return self if tasks == self.tasks else self.replace(tasks=tasks)

@@ -93,7 +93,7 @@ class Task:
         cuts: thresholds in rising order, one fewer than `labels`, that divide a column of numbers into the labels: the first label
             for values up to and including the first threshold, the second up to the second, ..
         columns: columns of numbers, instead of `column`, that are divided into the `labels` by k-means on the training side, e.g.
-            ("valence", "arousal"). The clusters are sorted by the first column, then the second, ..
+            ("valence", "arousal"). The labels name the clusters in rising order of the first column, then the second, ..
         centres: the means of these clusters, one for each label; set by `fit` (`Recipe.for_split`).
 
     Raises:

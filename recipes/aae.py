@@ -5,16 +5,16 @@ aae-gender, aae-speaker         emotion and one auxiliary task
 aae-single, ae-single, cnn-single    emotion only
 aae-no-adversary, aae-no-image  controls: the adversary, or the reconstruction, has weight 0
 
-Each `--corpus-root NAME=DIR` (librispeech, slr45, manifest, ..) adds an auxiliary corpus. Its speakers and genders are used, but
-not its emotions, and only for training; autoencoders with one task use its audio alone, as in the paper (phases 1 and 2). Auxiliary
-corpora make up half of each batch. `cnn-single` cannot use them; its batches are then half as large, so that it makes as many
-optimizer steps per epoch, with as many emotion labels per step. The number of epochs is fixed in aae_emodb.py and aae_ravdess.py,
-except for --variant paper; elsewhere the validation score ends the training. `--aux-speakers N` takes N speakers of each auxiliary
-corpus. `--init-from RUN` starts from a run of aae_pretrain.py, with or without auxiliary corpora. `--verify NAME=DIR` (repeatable)
-verifies the speakers of a corpus whom no system heard in training, such as those of LibriSpeech's test-clean, and reports equal
-error rates (for figure 4, by the number of auxiliary speakers); `--enrol N` utterances enrol a speaker. The paper verifies
-LibriSpeech's test speakers together with the test speakers of the fold: give the recipe's own corpus as a second `--verify
-NAME=DIR`.
+Each `--corpus-root NAME=DIR` (librispeech, slr45, manifest, ..) adds an auxiliary corpus. Its speakers and genders are used,
+but not its emotions, and only for training; autoencoders with one task use its audio alone, as in the paper (phases 1 and 2).
+Auxiliary corpora make up half of each batch. `cnn-single` cannot use them; its batches are then half as large, so that it makes
+as many optimizer steps per epoch, with as many emotion labels per step. The number of epochs is fixed in aae_emodb.py and
+aae_ravdess.py, except for --variant paper; elsewhere the validation score ends the training. `--aux-speakers N` takes N
+speakers of each auxiliary corpus, and `--aux-speakers NAME=N` N of one of them. `--init-from RUN` starts from a run of
+aae_pretrain.py, with or without auxiliary corpora. `--verify NAME=DIR` (repeatable) verifies the speakers of a corpus whom no
+system heard in training, such as those of LibriSpeech's test-clean, and reports equal error rates (for figure 4, by the number
+of auxiliary speakers); `--enrol N` utterances enrol a speaker. The paper verifies LibriSpeech's test speakers together with the
+test speakers of the fold: give the recipe's own corpus as a second `--verify NAME=DIR`.
 """
 
 import argparse
@@ -143,40 +143,71 @@ def of_levels(corpus: str, both: float, gender: float, speaker: float) -> Paper:
     return Paper(f"Latif et al., table 6: {corpus}, means of ten repeats", by_protocol={SPEAKERS.name: figures})
 
 
-def with_auxiliary(recipe: Recipe, options) -> Recipe:
-    """Add a stream for each auxiliary corpus of --corpus-root NAME=DIR; half of each batch is from the corpus with emotions."""
+def with_auxiliary(recipe: Recipe, options, others: Iterable[Recipe] = ()) -> Recipe:
+    """Add a stream for each auxiliary corpus of --corpus-root NAME=DIR; half of each batch is from the corpus with emotions.
+
+    `others`: the recipes of the variant. In a sweep they have streams of their own; a corpus that only others use is idle.
+    """
     if options.variant and options.variant.startswith("speakers"):
         if options.aux_speakers:
             raise UserError(
                 f"--variant {options.variant} sets the number of auxiliary speakers itself: leave --aux-speakers out."
             )
+        options.idle = {stream.corpus for other in others for stream in other.streams}
         return recipe
     names = sorted(set(options.corpus_roots) - {recipe.corpus, *(stream.corpus for stream in recipe.streams)})
     if options.aux_speakers and not names:
         raise UserError("--aux-speakers limits auxiliary corpora: name one by --corpus-root NAME=DIR.")
+    speakers = speakers_of(names, options)
     if not names:
         return recipe
     if len(recipe.tasks) == 1 and recipe.config.kind == "cnn":  # no label and no reconstruction to learn from
         options.idle = set(names)
         return recipe.replace(batch_size=recipe.batch_size // 2)
-    share, speakers = 1 / len(names), options.aux_speakers
-    added = (Stream(name, corpus=name, share=share, speakers=speakers) for name in names)
+    share = 1 / len(names)
+    added = (Stream(name, corpus=name, share=share, speakers=count) for name, count in speakers.items())
     return recipe.replace(streams=(*recipe.streams, *added))
+
+
+def speakers_of(names: Sequence[str], options) -> dict[str, int]:
+    """Return corpus -> its number of speakers by --aux-speakers, 0 for all of them."""
+    asked: dict[str, int] = {}
+    for name, count in options.aux_speakers:
+        if name in asked:
+            raise UserError(f"--aux-speakers is given twice for {name or 'all corpora'}: {asked[name]}, {count}.")
+        asked[name] = count
+    unknown = [name for name in asked if name and name not in names]
+    if unknown:
+        raise UserError(
+            f"--aux-speakers NAME=N is for a corpus that adds speakers ({', '.join(names)}). Received: {unknown[0]}."
+        )
+    return {name: asked.get(name, asked.get("", 0)) for name in names}
+
+
+def speakers_asked(text: str) -> tuple[str, int]:
+    """Parse N or NAME=N as (NAME or "", N)."""
+    name, _, number = text.rpartition("=")
+    return name, whole(number)
 
 
 def auxiliary_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options of these recipes."""
     parser.add_argument(
-        "--aux-speakers", type=whole, default=0, metavar="N", help="speakers of each auxiliary corpus (default: all)"
+        "--aux-speakers",
+        type=speakers_asked,
+        action="append",
+        default=[],
+        metavar="[NAME=]N",
+        help="speakers of each auxiliary corpus, or of the one named (repeatable; default: all)",
     )
 
 
 def pretrained_on(recipe: Recipe, options) -> Recipe:
     """Pre-train on --aux-speakers speakers of the recipe's corpus, and of each further one of --corpus-root NAME=DIR."""
     names = sorted(set(options.corpus_roots) - {recipe.corpus})
-    speakers = options.aux_speakers
-    streams = (*recipe.streams, *(Stream(name, corpus=name, speakers=speakers) for name in names))
-    drawn = (("speakers", speakers),) if speakers else ()
+    speakers = speakers_of([recipe.corpus, *names], options)
+    streams = (*recipe.streams, *(Stream(name, corpus=name, speakers=speakers[name]) for name in names))
+    drawn = (("speakers", speakers[recipe.corpus]),) if speakers[recipe.corpus] else ()
     return recipe.replace(streams=streams, corpus_options=(*recipe.corpus_options, *drawn))
 
 
@@ -195,7 +226,7 @@ def main(variants: dict[str, dict[str, Recipe]], page: str, papers: dict[str, Pa
             (own,) = (made for made in variant.values() if made.name == recipe.name)
             least = min(made.epochs for made in variant.values())
             recipe = recipe.replace(epochs=round(recipe.epochs * own.epochs / least))
-        return with_auxiliary(recipe, options)
+        return with_auxiliary(recipe, options, variant.values())
 
     def arguments(parser: argparse.ArgumentParser) -> None:
         auxiliary_arguments(parser)

@@ -1,7 +1,7 @@
 """Pre-training of AAE-MTL on the speakers and genders of a corpus without emotions, for `--init-from` of the other aae recipes.
 
     python recipes/aae_pretrain.py --corpus-root LIBRISPEECH --aux-speakers 600
-    .. --corpus-root slr45=SLR45                                             add a corpus: half of each batch
+    .. --corpus-root slr45=SLR45 --aux-speakers slr45=0                      add a corpus with all its speakers: half of each batch
     .. --variant adam                                                        Adam at 1e-3 instead of the paper's SGD at 1e-4
     .. --variant manifest --corpus-root CLIPS.csv                            the same with your own table of speakers and genders
     python recipes/aae_emodb.py --corpus-root EMODB --init-from saved_models/aae_pretrain-HASH

@@ -49,12 +49,12 @@ SELECTED = {
 def variants(given: Given, corpus: str = "emodb", emotion: Task = EMOTION, protocol: Protocol = SPEAKERS):
     """Return variant -> system -> recipe."""
     name = f"multilevel_{corpus}"
-    common = (name, corpus, emotion, replace(protocol, validation=0), given)
+    fixed, chosen = (corpus, emotion, replace(protocol, validation=0), given), (corpus, emotion, protocol, given)
     return {
-        corpus: systems(*common, config=SMALL, **RANDOM_PARTS),
-        "levels": single_levels(*common, config=SMALL, slower=SLOWER, **RANDOM_PARTS),
-        "leaky": leaky(name, corpus, emotion, protocol, given, config=SMALL, **SELECTED),
-        "paper": systems(name, corpus, emotion, protocol, given, optimizer=ADAMW),
+        corpus: systems(name, *fixed, config=SMALL, **RANDOM_PARTS),
+        "levels": single_levels(f"{name}_levels", *fixed, config=SMALL, slower=SLOWER, **RANDOM_PARTS),
+        "leaky": leaky(f"{name}_leaky", *chosen, config=SMALL, **SELECTED),
+        "paper": systems(f"{name}_paper", *chosen, optimizer=ADAMW),
     }
 
 

@@ -42,12 +42,12 @@ PAPER = Paper(
 
 def variants(given: Given, corpus: str = "iemocap", emotion: Task = EMOTION, protocol: Protocol = PARTNER):
     """Return variant -> system -> recipe."""
-    common = (f"multilevel_{corpus}", corpus, emotion, protocol, given)
+    name, common = f"multilevel_{corpus}", (corpus, emotion, protocol, given)
     options = {"corpus_options": OPTIONS if corpus == "iemocap" else (), "seeds": (0, 1, 2)}
     return {
-        corpus: systems(*common, **options),
-        "levels": single_levels(*common, **options),
-        "leaky": leaky(*common, **options),
+        corpus: systems(name, *common, **options),
+        "levels": single_levels(f"{name}_levels", *common, **options),
+        "leaky": leaky(f"{name}_leaky", *common, **options),
     }
 
 

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -7,6 +8,8 @@ import pytest
 from keras_ser.corpora import Utterance
 from keras_ser.corpora.task_labels import clustered
 from keras_ser.errors import UserError
+from keras_ser.recipe import Recipe
+from keras_ser.splits import Protocol
 from keras_ser.tasks import Task, monitors
 
 EMOTION = Task(
@@ -45,18 +48,41 @@ def test_a_cluster_is_that_of_the_nearest_centre():
     assert Task.from_dict(AFFECT.to_dict()) == AFFECT and AFFECT.strata is None
 
 
+def points(centres, rng) -> list[Utterance]:
+    """Return 30 utterances around each of the centres."""
+    found = np.concatenate([rng.normal(size=(30, 2)) * 0.1 + centre for centre in centres])
+    return [dataclasses.replace(point(*xy), id=str(k)) for k, xy in enumerate(found.tolist())]
+
+
+THREE = Task("affect", ("a", "b", "c"), columns=("valence", "arousal"))
+
+
 def test_clusters_are_those_of_the_training_side(rng):
-    points = np.concatenate(
-        [rng.normal(size=(30, 2)) * 0.1 + centre for centre in ((1.0, 4.0), (3.0, 2.0), (4.5, 4.5))]
-    )
-    away = np.full((5, 2), 100.0)  # of the test side, which would take a cluster of its own
-    corpus = [dataclasses.replace(point(*xy), id=str(k)) for k, xy in enumerate([*points.tolist(), *away.tolist()])]
-    task = Task("affect", ("a", "b", "c"), columns=("valence", "arousal"))
-    found = clustered(task, corpus[:90])
-    expected = [points[i : i + 30].mean(axis=0) for i in (0, 30, 60)]
-    np.testing.assert_allclose(found.centres, expected, atol=1e-6)
+    away = [
+        dataclasses.replace(u, id=f"away{u.id}") for u in points([(100.0, 100.0)], rng)
+    ]  # would be a cluster of their own
+    corpus = [*points(((1.0, 4.0), (3.0, 2.0), (4.5, 4.5)), rng), *away]
+    found = clustered(THREE, corpus[:90], corpus[:90])
+    xy = np.array([THREE.coordinates(u) for u in corpus[:90]])
+    np.testing.assert_allclose(found.centres, xy.reshape(3, 30, 2).mean(axis=1), atol=1e-6)
+    recipe = Recipe("x", "demo", (THREE,), (Protocol("p"),), model="aae_mtl")
+    split = SimpleNamespace(train=[u.id for u in corpus[:90]])
+    of_split = recipe.for_split(corpus, split).tasks[0].centres
+    assert sorted(of_split) == sorted(found.centres)  # the test side has a part in the names only
     with pytest.raises(UserError, match="needs 3 different points to cluster. Received: 2 on the training side"):
-        clustered(task, [corpus[0], corpus[1], corpus[1]])
+        clustered(THREE, [corpus[0], corpus[1], corpus[1]], corpus)
+
+
+def test_a_cluster_has_one_name_in_all_folds(rng):
+    """Two clusters of almost the same valence, whose order changes with the training side."""
+    corpus = points(((1.0, 4.0), (3.0, 2.0), (3.0, 4.5)), rng)
+    low = sorted(corpus[30:60], key=lambda u: u.column("valence"))
+    sides = [[*corpus[:30], *part, *corpus[60:]] for part in (low[:15], low[15:])]
+    apart, alike = ([clustered(THREE, side, every or side).centres for side in sides] for every in (None, corpus))
+    assert apart[0][1][1] < 3 < apart[1][1][1]  # named by each side, the two change places
+    named = clustered(THREE, corpus, corpus).centres
+    for centres in alike:
+        assert [round(arousal) for _, arousal in centres] == [round(arousal) for _, arousal in named]
 
 
 def test_clusters_are_refused_before_they_are_fitted_and_beside_cuts():

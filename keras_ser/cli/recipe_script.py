@@ -41,6 +41,11 @@ class Trained:
     notes: Sequence[str] = ()
 
     @property
+    def recipes(self) -> dict[str, Any]:
+        """System -> its recipe."""
+        return {name: system.recipe for name, system in self.systems.items()}
+
+    @property
     def folds(self) -> list[int] | None:
         return folds_asked(self.options)
 
@@ -50,6 +55,11 @@ class Trained:
         return next(iter(self.systems.values())).recipe
 
     @property
+    def name(self) -> str:
+        """What the names of the systems' recipes have in common; see `common_name`."""
+        return common_name(self.recipes)
+
+    @property
     def missing(self) -> Sequence[str]:
         """Sentences on excluded runs."""
         return next(iter(self.systems.values())).missing
@@ -57,8 +67,7 @@ class Trained:
     @property
     def folder(self) -> Path:
         """The folder of the tables over several systems; see `systems_folder`."""
-        recipes = {name: system.recipe for name, system in self.systems.items()}
-        return systems_folder(Path(self.options.out), recipes, self.folds)
+        return systems_folder(Path(self.options.out), self.recipes, self.folds)
 
 
 def add(commands) -> None:
@@ -85,7 +94,12 @@ def systems_folder(out: Path, recipes: Mapping[str, Any], folds: Sequence[int] |
     settings = [] if folds is None else [f"folds {sorted(folds)}"]
     settings += sorted(f"{name} {recipe.hash} {recipe.protocols} {recipe.seeds}" for name, recipe in recipes.items())
     digest = hashlib.sha1("\n".join(settings).encode()).hexdigest()[:8]
-    return out / f"{next(iter(recipes.values())).name.split('-', 1)[0]}-systems-{digest}"
+    return out / f"{common_name(recipes)}-systems-{digest}"
+
+
+def common_name(recipes: Mapping[str, Any]) -> str:
+    """Return what the names of several systems' recipes, NAME-SYSTEM, have in common: NAME, which tells variants apart."""
+    return min((recipe.name.removesuffix(f"-{system}") for system, recipe in recipes.items()), key=len)
 
 
 def recipe_main(

@@ -20,7 +20,7 @@ def _systems(trained: Trained, protocol: str, pairs: Sequence[tuple[str, str]], 
     systems = trained.systems
     tables, task = over_all_labels(
         {name: system.predictions for name, system in systems.items()},
-        {name: system.recipe.tasks[0] for name, system in systems.items()},
+        {name: recipe.tasks[0] for name, recipe in trained.recipes.items()},
     )
     return Systems(
         tables=tables,
@@ -84,7 +84,7 @@ def systems_table(
         trained_on = [protocol for protocol in first.protocols if protocol.name in known]
         protocols = [p for p in trained_on if not _by_verification_only(first.tasks[0], p)]
         facts = {p.name: protocol_facts(p, data, first) for p in protocols}
-        title = report_title(first.name.split("-", 1)[0], (system.recipe for system in trained.systems.values()), data)
+        title = report_title(trained.name, trained.recipes.values(), data)
         table = partial(
             systems_report,
             title + f", {subtitle}" * bool(subtitle),
@@ -203,10 +203,8 @@ def with_course(table: Reports, compared: Sequence[str]) -> Reports:
         from keras_ser.experiment.reporting import report_title
 
         yield from table(trained)
-        first = trained.first
-        name, recipes = first.name.split("-", 1)[0], [system.recipe for system in trained.systems.values()]
-        title = f"Course of the training and embeddings, {report_title(name, recipes, trained.data)}"
-        made = course_report(title, trained.systems, trained.data, compared)
+        title = report_title(trained.name, trained.recipes.values(), trained.data)
+        made = course_report(f"Course of the training and embeddings, {title}", trained.systems, trained.data, compared)
         yield made, made.save(trained.folder)
 
     return make

@@ -83,12 +83,29 @@ def _check_spellings(task: Task, counts: Mapping[str, int], named: bool = True) 
     )
 
 
-def clustered(task: Task, utterances: Iterable[Utterance]) -> Task:
-    """Return a task of several columns with the clusters of these utterances as classes, by k-means with ten starts.
+def clustered(task: Task, utterances: Iterable[Utterance], every: Iterable[Utterance]) -> Task:
+    """Return a task of several columns with clusters as classes, by k-means with ten starts.
+
+    Args:
+        task: the task, whose labels name the clusters.
+        utterances: those that the clusters are fitted to, e.g. the training side of a fold.
+        every: all utterances of the corpus, which only name the clusters: the labels name the clusters of all utterances, sorted
+            by the first column, then the second, .., and a fitted cluster has the label of its counterpart there (the assignment
+            with the smallest sum of squared distances). Thus a label is the same cluster in all folds.
 
     Raises:
         UserError: fewer distinct points than clusters.
     """
+    from scipy.optimize import linear_sum_assignment
+    from scipy.spatial.distance import cdist
+
+    fitted, named = _means(task, utterances), _means(task, every)
+    _, order = linear_sum_assignment(cdist(named, fitted, "sqeuclidean"))
+    return replace(task, centres=[fitted[k] for k in order])
+
+
+def _means(task: Task, utterances: Iterable[Utterance]) -> list[tuple[float, ...]]:
+    """Return the centres of as many clusters as the task has labels, in rising order."""
     from sklearn.cluster import KMeans
 
     found = [numbers for numbers in map(task.coordinates, utterances) if numbers is not None]
@@ -98,7 +115,7 @@ def clustered(task: Task, utterances: Iterable[Utterance]) -> Task:
             "training side."
         )
     means = KMeans(len(task.labels), n_init=10, random_state=0).fit(found).cluster_centers_
-    return replace(task, centres=sorted(tuple(map(float, mean)) for mean in means))
+    return sorted(tuple(map(float, mean)) for mean in means)
 
 
 def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:

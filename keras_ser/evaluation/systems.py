@@ -95,7 +95,7 @@ class Systems:
         return Table(title, ["system", *map(metric_title, self.metrics)], rows)
 
     def scale(self) -> str:
-        """A sentence on the number of clips and on the intervals."""
+        """A sentence on the numbers of classes and clips, the spread over seeds, and the intervals."""
         first = next(iter(self.tables.values()))
         mine = first[first["protocol"] == self.protocol]
         seeds = [len(result.seeds) for name, result in self.results.items() if name not in self.deterministic]
@@ -105,4 +105,6 @@ class Systems:
         shown = [found[metric] for found in self.scores.values() for metric in self.metrics if metric in found]
         if all(each.low is None for each in shown):
             over = next((each.without for each in shown if each.without), over)
-        return f"{self.task.name}, protocol {self.protocol}, {mine['id'].nunique()} {self.items}; % [{over}]."
+        spread = " ± sample standard deviation over the seeds, in the same folds" if max(seeds, default=1) > 1 else ""
+        task = f"{self.task.name} ({len(self.task.labels)} classes)" if self.task.labels else self.task.name
+        return f"{task}, protocol {self.protocol}, {mine['id'].nunique()} {self.items}; %{spread} [{over}]."

@@ -194,6 +194,18 @@ def test_compare_refuses_files_that_are_no_predictions(content, tmp_path, capsys
         (("--corpus-root=x", "--systems=aae-10"), "Received: 'aae-10'. It is a system of --variant shares."),
         (("--corpus-root=x", "--variant=shares", "--systems=ae"), "'ae'. It is a system of --variant emodb or paper."),
         (("--corpus-root=x", "--aux-speakers=-3"), "--aux-speakers: expected an integer of at least 0. Received: -3."),
+        (
+            ("--corpus-root=x", "--aux-speakers=slr45=x"),
+            "--aux-speakers: expected an integer of at least 0. Received: x.",
+        ),
+        (
+            ("--corpus-root=x", "--corpus-root=slr45=y", "--aux-speakers=slr54=3"),
+            "--aux-speakers NAME=N is for a corpus that adds speakers (slr45). Received: slr54.",
+        ),
+        (
+            ("--corpus-root=x", "--corpus-root=slr45=y", "--aux-speakers=3", "--aux-speakers=4"),
+            "--aux-speakers is given twice for all corpora: 3, 4.",
+        ),
         (("--corpus-root=x", "--corpus-root=slr45="), "DIR is empty. Received: 'slr45='."),
         (("--corpus-root=",), "DIR is empty. Received: ''."),
     ],

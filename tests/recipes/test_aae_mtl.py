@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from argparse import ArgumentParser
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -98,12 +99,33 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name, capsys):
         assert len(centres) == 3 and centres == sorted(centres)
 
 
+def test_each_auxiliary_corpus_may_have_a_number_of_speakers_of_its_own():
+    """The paper's 600 of LibriSpeech beside SLR45, which has ten."""
+    module, roots = imported("aae"), {"librispeech": "x", "slr45": "y"}
+    parser = ArgumentParser()
+    module.auxiliary_arguments(parser)
+    for words, expected in (
+        (["--aux-speakers=600", "--aux-speakers=slr45=10"], {"librispeech": 600, "slr45": 10}),
+        (["--aux-speakers=slr45=0", "--aux-speakers=600"], {"librispeech": 600, "slr45": 0}),
+        (["--aux-speakers=librispeech=600"], {"librispeech": 600, "slr45": 0}),
+        ([], {"librispeech": 0, "slr45": 0}),
+    ):
+        options = parser.parse_args(words, SimpleNamespace(variant=None, corpus_roots=roots))
+        recipe = module.with_auxiliary(imported("aae_emodb").VARIANTS["emodb"]["aae"], options)
+        assert {stream.corpus: stream.speakers for stream in recipe.streams[1:]} == expected
+        recipe = module.pretrained_on(imported("aae_pretrain").RECIPES["librispeech"], options)
+        assert recipe.streams[1].speakers == expected["slr45"]
+        assert dict(recipe.corpus_options).get("speakers", 0) == expected["librispeech"]
+
+
 @pytest.mark.slow
 def test_adversarial_autoencoder_across_corpora_after_pre_training(tmp_path):
     readers = disk.write_librispeech(tmp_path / "readers", seed=7)
     librispeech = f"--corpus-root=librispeech={readers}"
-    aae("aae_pretrain", tmp_path / "before", "--corpus=demo", librispeech, "--aux-speakers=2")
+    counts = ("--aux-speakers=2", "--aux-speakers=librispeech=3")
+    aae("aae_pretrain", tmp_path / "before", "--corpus=demo", librispeech, *counts)
     (run,) = (tmp_path / "before").glob("aae_pretrain-*")
+    assert [s["speakers"] for s in json.loads((run / "recipe.json").read_text())["streams"][1:]] == [3]
     split = json.loads(next(run.glob("every-*/fold-00-*/split.json")).read_text())
     assert len({name.split("_")[0] for side in ("train", "validation", "test") for name in split[side]}) == 2
     roots = [f"--corpus-root={twin('msp_improv', tmp_path)}", f"--corpus-root=iemocap={twin('iemocap', tmp_path)}"]
@@ -137,7 +159,7 @@ def test_epochs_that_are_asked_for_keep_the_steps_of_the_shares_equal(asked):
     module, found = imported("aae_emodb"), {}
 
     def caught(recipes, page, adjust, **more):
-        options = SimpleNamespace(variant="shares", aux_speakers=0, corpus_roots={}, verify=[], **asked)
+        options = SimpleNamespace(variant="shares", aux_speakers=[], corpus_roots={}, verify=[], **asked)
         for name, recipe in recipes["shares"].items():
             found[name] = adjust(recipe.replace(epochs=2), options).epochs
         return 0
@@ -174,7 +196,10 @@ def test_no_auxiliary_speakers_is_a_point_of_figure_4(tmp_path):
     readers = disk.write_librispeech(tmp_path / "readers", seed=7)
     given = [f"--corpus-root={twin('iemocap', tmp_path)}", f"--corpus-root=librispeech={readers}", "--variant=speakers"]
     with_auxiliary, recipes = imported("aae").with_auxiliary, load_recipes(str(RECIPES / "aae_iemocap.py"))[0]
-    options = SimpleNamespace(variant="speakers", aux_speakers=0, corpus_roots={"librispeech": "x"})
+    options = SimpleNamespace(variant="speakers", aux_speakers=[], corpus_roots={"librispeech": "x"})
+    every = imported("aae_iemocap").VARIANTS["speakers"]
+    with_auxiliary(every["aae-speakers-0"], options, every.values())
+    assert "librispeech" in options.idle, "the point of 0 speakers alone may be given the corpus of the others"
     counted = {
         n: [s.speakers for s in with_auxiliary(recipes[f"speakers-aae-speakers-{n}"], options).streams]
         for n in (0, 100)
@@ -191,8 +216,8 @@ def test_autoencoders_of_one_task_use_the_audio_of_auxiliary_corpora():
     """Section 5.1: semi-supervised, in batches like those of several tasks; without the corpora nothing changes."""
     with_auxiliary = imported("aae").with_auxiliary
     recipes = load_recipes(str(RECIPES / "aae_emodb.py"))[0]
-    alone = SimpleNamespace(variant=None, aux_speakers=0, corpus_roots={})
-    given = SimpleNamespace(variant=None, aux_speakers=3, corpus_roots={"librispeech": "x"})
+    alone = SimpleNamespace(variant=None, aux_speakers=[], corpus_roots={})
+    given = SimpleNamespace(variant=None, aux_speakers=[("", 3)], corpus_roots={"librispeech": "x"})
     several = with_auxiliary(recipes["aae"], given)
     for system in ("aae-single", "ae-single"):
         assert with_auxiliary(recipes[system], alone) is recipes[system]

@@ -263,9 +263,11 @@ def test_single_levels_and_weights_of_alexnet(tmp_path):
     names = ["alexnet", "spectrogram-dlinear"]
     given = ["--variant=levels", f"--systems={','.join(names)}", f"--alexnet={file}"]
     text = multilevel(root, tmp_path / "out", *given, "--set=optimizer.learning_rate=1e-12")
-    assert text.startswith("# multilevel_iemocap on iemocap (AlexNet from alexnet.safetensors), without wav2vec 2.0\n")
+    assert text.startswith(
+        "# multilevel_iemocap_levels on iemocap (AlexNet from alexnet.safetensors), without wav2vec 2.0\n"
+    )
     assert "random weights" not in text and all(f"| {name} |" in text for name in names)
-    (run,) = (tmp_path / "out").glob("multilevel_iemocap-alexnet-*/leave-one-speaker-out/fold-01-*")
+    (run,) = (tmp_path / "out").glob("multilevel_iemocap_levels-alexnet-*/leave-one-speaker-out/fold-01-*")
     weights = inner_network(Run.load(run).model()).get_layer("alexnet_0").get_weights()
     np.testing.assert_allclose(weights[0], arrays["features.0.weight"].transpose(2, 3, 1, 0), atol=1e-6)
     done = script("multilevel_emodb", f"--corpus-root={root}", "--systems=ser,w2e")

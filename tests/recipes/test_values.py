@@ -1,17 +1,19 @@
 """Every recipe is a plain value, and its page is its help."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
+from keras_ser.cli.recipe_script import common_name
 from keras_ser.cli.recipes import load_recipes
 from keras_ser.corpora import CORPORA, read_corpus
 from keras_ser.evaluation import metric_names
 from keras_ser.experiment.preparing import check_corpus_labels
 from keras_ser.recipe import Recipe
 from keras_ser.splits import check_split
-from tests.recipes.common import RECIPES, script
+from tests.recipes.common import RECIPES, imported, script
 
 FILES = sorted(
     path for path in RECIPES.glob("*.py") if path.stem not in ("aae", "aae_sweeps", "aspmtl", "multilevel", "vggvox")
@@ -40,6 +42,23 @@ def test_a_recipe_is_a_plain_value(recipe):
     assert {(task, metric) for task, metric, *_ in recipe.paper} <= {
         (task.name, metric) for task in recipe.tasks for metric in metric_names(task)
     }
+
+
+# files with several systems; the variants of own.py are its systems
+SEVERAL = [
+    path for path in FILES if re.search(r"^VARIANTS = |^def variants", path.read_text(), re.M) and path.stem != "own"
+]
+
+
+@pytest.mark.parametrize("path", SEVERAL, ids=lambda path: path.stem)
+def test_reports_of_two_variants_have_different_titles(path):
+    """Reports of clusters-3 and clusters-5, or of single levels and of all of them, whatever systems are chosen."""
+    module = imported(path.stem)
+    made = module.variants(module.NOTHING) if path.stem.startswith("multilevel") else module.VARIANTS
+    titles = {common_name(systems): systems for systems in made.values()}
+    assert len(titles) == len(made)
+    for title, systems in titles.items():
+        assert {common_name({name: recipe}) for name, recipe in systems.items()} == {title}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
