@@ -214,6 +214,11 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     note = getattr(model_module(recipe.model), "NOTE", None)
     found += [note] if note else []
     for task in recipe.tasks:
+        if task.columns:
+            found.append(
+                f"{task.name}: {len(task.labels)} clusters of {' and '.join(task.columns)}, fitted on each fold's training side: "
+                "the cluster of a clip between two of them depends on the fold."
+            )
         if task.identity and any(task.column in protocol.columns_apart for protocol in recipe.protocols):
             found.append(
                 f"{task.name}: not scored where the split keeps every {task.column} apart; `keras-ser verify` compares those "

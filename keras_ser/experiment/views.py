@@ -1,6 +1,7 @@
 """Plots of embeddings and reconstructions of one run of each protocol."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,6 @@ from keras_ser.pipelines.sources import waveforms
 from keras_ser.reports.latent import reconstructions, scatter
 from keras_ser.reports.report import Picture
 from keras_ser.settings import mask_of, of_stream
-from keras_ser.splits import Split
 from keras_ser.training import Data, Run
 from keras_ser.training.predictions import own_source, truths
 from keras_ser.training.transfer import begin_from
@@ -23,7 +23,7 @@ SHOWN = 3  # number of reconstructions
 
 def run_views(run: Run, data: Data) -> Iterator[Picture]:
     """Yield the plots of a run: its network's `views` and each `Reconstruction`; none for a cascade or a baseline."""
-    if is_baseline(run.recipe) or run.recipe.first is not None or run.split.foreign:
+    if is_baseline(run.recipe) or run.recipe.first is not None:
         return
     from keras_ser.models.whole_model import network_again
 
@@ -46,6 +46,7 @@ def run_views(run: Run, data: Data) -> Iterator[Picture]:
 def _points(run: Run, data: Data, whole: Any, layer: str) -> tuple[np.ndarray, dict[str, list[str]], np.ndarray]:
     """Return a layer's output (clips, units) for training and test clips, their labels, and a mask of test clips.
 
+    Where only other corpora train, the clips are those of the test side.
     The output is averaged over each clip's valid frames: otherwise the padding of the last segment would show the clip's length.
     """
     from keras_ser.models.whole_model import embedder
@@ -54,9 +55,9 @@ def _points(run: Run, data: Data, whole: Any, layer: str) -> tuple[np.ndarray, d
     infer, train = forward(embedder(whole, layer)), run.split.train
     # of many clips, at least half of those shown are test clips, but not all of them
     test = sorted(run.split.test)[: max(MOST // 2, MOST - len(train))]
-    train = train[:: -(-len(train) // (MOST - len(test)))]
-    held, parts = Split(run.split.protocol, run.split.fold, train, (), tuple(test)), []
-    for side in ("train", "test"):
+    train = train[:: -(-len(train) // (MOST - len(test)))] if train else ()
+    held, parts = replace(run.split, train=train, validation=(), test=tuple(test), chosen_on_test=False), []
+    for side in ("train", "test") if train else ("test",):
         source = own_source(run, data, side, held)
         given = waveforms(source, source.draw(run.seed))
         parts.append(gathered(({"x": infer(x)}, extra) for x, extra in given))

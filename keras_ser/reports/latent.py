@@ -57,7 +57,8 @@ def scatter(x: np.ndarray, labels: Mapping[str, Sequence[str]], tested: np.ndarr
                 axes.legend(
                     handles=handles, loc="upper center", bbox_to_anchor=(0.5, -0.03), ncols=3, fontsize=7, frameon=False
                 )
-    figure.suptitle(f"{title} (filled: test clips, hollow: training clips)", fontsize=10)
+    shown = "test clips" if np.all(tested) else "filled: test clips, hollow: training clips"
+    figure.suptitle(f"{title} ({shown})", fontsize=10)
     return figure
 
 

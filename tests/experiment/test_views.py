@@ -1,5 +1,7 @@
 """Pictures of what a network makes of its input."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -48,6 +50,19 @@ def test_of_many_clips_some_of_both_sides_are_shown(made, monkeypatch):
     monkeypatch.setattr(views, "MOST", len(run.split.test))
     x, _, tested, _ = next(run_views(run, data)).draw.args
     assert len(x) == len(run.split.test) == 3 and tested.sum() == 1
+
+
+@pytest.mark.slow
+def test_where_only_other_corpora_train_the_test_clips_are_shown(made):
+    run, data = made
+    split = replace(run.split, train=(), validation=(), foreign=True)
+    code, image = run_views(replace(run, split=split), data)
+    both, _ = run_views(run, data)
+    expected, _, tested, _ = both.draw.args
+    x, labels, every, _ = code.draw.args
+    np.testing.assert_allclose(x, expected[tested], rtol=1e-5, atol=1e-5)
+    assert every.all() and set(labels["speaker"]) == {u.speaker for u in data.corpus if u.id in split.test}
+    assert code.draw().get_suptitle().endswith("(test clips)") and len(image.draw.args[0]) == 3
 
 
 @pytest.mark.slow

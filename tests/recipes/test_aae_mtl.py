@@ -93,10 +93,11 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name, capsys):
         clusters = ["--systems=aae-gender", "--variant=clusters-3", "--protocol=disjoint"]
         aae("aae_iemocap", tmp_path / "clusters", given[0], *clusters)
         (text,) = (path.read_text() for path in (tmp_path / "clusters").glob("*/systems.md"))
-        assert "65.7" in text
+        assert "65.7" in text and text.startswith("# aae_iemocap_clusters-3 on iemocap")
+        assert "affect: 3 clusters of valence and arousal, fitted on each fold's training side" in text
         (fitted,) = (tmp_path / "clusters").glob("*/leave-one-speaker-out/fold-00-seed-0/recipe.json")
         centres = json.loads(fitted.read_text())["tasks"][0]["centres"]
-        assert len(centres) == 3 and centres == sorted(centres)
+        assert len(centres) == 3
 
 
 def test_each_auxiliary_corpus_may_have_a_number_of_speakers_of_its_own():
@@ -133,6 +134,7 @@ def test_adversarial_autoencoder_across_corpora_after_pre_training(tmp_path):
     (text,) = (path.read_text() for path in (tmp_path / "out").glob("*/systems.md"))
     assert "46.41" in text and "trained on iemocap" in text and "no training clips of" not in text
     (folder,) = (tmp_path / "out").glob("aae_cross_corpus-aae-*/cross-corpus/fold-00-seed-0")
+    assert {"code-cross_corpus.png", "reconstruction-cross_corpus.png"} <= {p.name for p in folder.parents[1].iterdir()}
     split, about = (json.loads((folder / name).read_text()) for name in ("split.json", "history.json"))
     assert split["train"] == [] and len(split["validation"]) == 10 and len(split["test"]) == 20
     assert {"emotion_uar", "speaker_uar"} <= set(about["training"]) and about["initial"]
