@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keras_ser._version import __version__
+from keras_ser.audio.waveforms import SHORTEST_SECONDS
 from keras_ser.checks import check_name
 from keras_ser.errors import UserError
 from keras_ser.files import TEMPORARY, remove_parts, user_path
@@ -29,6 +30,7 @@ from keras_ser.machine import check_backend
 from keras_ser.serving.facts import FACTS, FORMAT, ExportError
 
 if TYPE_CHECKING:
+    from keras_ser.settings import FrontendConfig
     from keras_ser.training.run import Run
 
 MAX_SECONDS = 60.0
@@ -216,7 +218,7 @@ def _facts(runs: Sequence[Run], name: str, max_seconds: float) -> dict[str, Any]
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "sample_rate": run.recipe.frontend.sample_rate,
-        "minimum_samples": max(each.window for run in runs for each in run.recipe.every_frontend),
+        "minimum_samples": _shortest(each for run in runs for each in run.recipe.every_frontend),
         "max_seconds": max_seconds,
         "tasks": [task.to_dict() for task in run.recipe.tasks],
         "recipe": json.loads(run.recipe.to_json()),
@@ -228,6 +230,11 @@ def _facts(runs: Sequence[Run], name: str, max_seconds: float) -> dict[str, Any]
         if len(runs) > 1
         else {}
     )
+
+
+def _shortest(frontends: Iterable[FrontendConfig]) -> int:
+    """Return the least number of samples of a clip that all front ends describe and that `predict` does not call too short."""
+    return max(max(each.window, round(SHORTEST_SECONDS * each.sample_rate)) for each in frontends)
 
 
 def _facts_of_run(run: Run) -> dict[str, Any]:

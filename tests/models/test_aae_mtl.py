@@ -14,10 +14,12 @@ from keras_ser.models.aae_mtl import IMAGE, Config
 from keras_ser.models.aae_mtl.phases import MeanFrameError, prior_distance
 from keras_ser.models.whole_model import assembled, embedder, extractor, inner_network, network_inputs, scorer
 from keras_ser.recipe import OptimizerConfig, Sampling
+from keras_ser.training.loop import train_epochs
 from keras_ser.training.network import build, compiled
 from tests.models.papers import NETWORKS, TASKS
 from tests.models.rows import randomized
 from tests.models.wholes import FRONTEND, clips
+from tests.training import tiny
 
 FRAMES, BINS, BATCH = 16, 12, 6
 SMALL = {
@@ -36,14 +38,18 @@ PHASES = {
 }
 
 
-def made(precision="float32", **changes):
-    """A small model with random weights, compiled, of the row "aae" (Adam)."""
-    recipe = NETWORKS["aae"].replace(
-        precision=precision,
+def small(changes, **settings):
+    """The recipe of the row "aae" with a small network; `changes` are fields of its `Config`, `settings` of the recipe."""
+    return NETWORKS["aae"].replace(
         config=Config(**{**SMALL, **changes}),
         sampling=Sampling("segments", frames=FRAMES, hop=FRAMES, balance=False),
-        optimizer=OptimizerConfig("adam", 0.02),
+        **settings,
     )
+
+
+def made(precision="float32", **changes):
+    """A small model with random weights, compiled."""
+    recipe = small(changes, precision=precision, optimizer=OptimizerConfig("adam", 0.02))
     keras.config.set_dtype_policy(precision)
     try:
         network, _ = build(recipe, {"linear_bands": (FRAMES, BINS)})
@@ -212,6 +218,21 @@ def test_gradients_of_all_phases_survive_float16(rng):
         logs = model.train_step((x, y, w))
     assert all(np.isfinite(keras.ops.convert_to_numpy(value)).all() for value in logs.values())
     assert all(np.isfinite(value).all() for value in values(model).values())
+
+
+def test_the_plateau_halves_the_rates_of_all_phases(tmp_path, rng):
+    """The paper's 1e-4 until it is below 1e-5, without a better score; alpha and the adversary's weight are part of their rates."""
+    paper = OptimizerConfig("sgd", 1e-4, momentum=0.0, schedule="plateau", factor=0.5)
+    rates = {"alpha": 0.4, "adversary": 0.2, "discriminator_rate": 0.1}
+    training = {"epochs": 20, "patience": 2, "patience_steps": 0, "smoothing": 1, "protocols": (tiny.SPEAKERS,)}
+    recipe = small(rates, optimizer=paper, **training)
+    model, data = build(recipe, {"linear_bands": (FRAMES, BINS)})[0].model, batch(rng)
+    same = lambda first: tf.data.Dataset.from_tensors(data).repeat(recipe.epochs)  # noqa: E731
+    about = train_epochs(recipe, same, 1, model, lambda: {"emotion_uar": 0.5}, tmp_path, 0, "aae")
+    expected = np.repeat([1e-4, 5e-5, 2.5e-5, 1.25e-5], [3, 2, 2, 2])
+    for phase, factor in {"": 1, "reconstruct_": 0.4, "regularise_": 0.2, "discriminate_": 0.1}.items():
+        rates = [row[f"{phase}learning_rate"] for row in about["epochs"]]
+        np.testing.assert_allclose(rates, factor * expected, rtol=1e-5, err_msg=phase)
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

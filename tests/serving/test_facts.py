@@ -7,13 +7,15 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 import keras_ser
+from keras_ser.audio.waveforms import problems
 from keras_ser.errors import UserError
 from keras_ser.evaluation import read_predictions
-from keras_ser.recipe import Recipe
+from keras_ser.recipe import FrontendConfig, Recipe
 from keras_ser.reports import score_report
 from keras_ser.serving import ExportVersionWarning, Predictor, find_export, read_facts, saved_model
 from keras_ser.serving.facts import FACTS, FORMAT
@@ -32,6 +34,15 @@ def test_facts_of_an_export(served):
     own = [value for what, value in facts["parity"].items() if not what.endswith("Hz")]
     assert max(own) <= facts["tolerance"] == 1e-5
     assert "RFFT" in facts["ops"] and facts["ops"] == sorted(facts["ops"])
+
+
+def test_the_shortest_clip_is_that_which_predict_does_not_call_too_short():
+    """25 ms, also of wav2vec 2.0, whose front end hands on the waveform in pieces of 10 ms; more for a longer window."""
+    pieces = FrontendConfig(("waveform",), window=160, hop=160)
+    assert saved_model._shortest([pieces]) == 400
+    assert saved_model._shortest([pieces, FrontendConfig(window=640, fft=1024)]) == 640
+    assert "shorter than one window" in problems(np.ones(399, "float32"), 16000)
+    assert "shorter than one window" not in problems(np.ones(400, "float32"), 16000)
 
 
 def test_metrics_are_of_the_stream_that_the_report_scores(tmp_path):
