@@ -41,9 +41,10 @@ DIFFERENCES = [
     *(("jax_ravdess-aspmtl", f"jax_ravdess-{other}", RAVDESS, "uar") for other in ("single-task", "zero-losses")),
     ("jax_ased-aspmtl", "jax_ased-single-task", "speaker-folds", "uar"),
     ("own_ased-conv", "own_ased-svm", "unseen-speakers", "uar"),
-    ("aae_emodb-aae", "aae_emodb-cnn-single", EMODB, "uar"),
-    ("aae_emodb-aae", "aae_emodb-cnn", EMODB, "uar"),
-    ("aae_emodb-aae", "aae_emodb-aae-single", EMODB, "uar"),
+    *(
+        ("aae_emodb-aae", f"aae_emodb-{other}", EMODB, "uar")
+        for other in ("cnn-single", "cnn", "aae-single", "aae-no-adversary")
+    ),
     ("aae_emodb-cnn", "aae_emodb-cnn-single", EMODB, "uar"),
     *((f"aae_emodb_ased-{name}", "aae_emodb_ased-cnn-single", EMODB, "uar") for name in ("aae", "cnn")),
     ("aae_emodb_ased-aae", "aae_emodb-aae", EMODB, "uar"),
