@@ -146,7 +146,7 @@ def own(corpus) -> tuple[dict[str, Recipe], list[str]]:
     check_task(
         emotion,
         corpus,
-        way="these recipes need these four emotions; give them these names in a column 'emotion'",
+        way="these recipes need these four emotions; give them these names in the table's column 'emotion' (--set comes too late)",
     )
     heard = [u for u in corpus if emotion.encode(u.labels.get("emotion"))[1]]
     nameless = [u.id for u in heard if u.speaker is None]

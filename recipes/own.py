@@ -9,7 +9,8 @@
     .. --protocol random                                                       random clips: speakers on both sides
 
 The classes are the labels of the corpus. There are five folds, or one per speaker if there are fewer than five speakers; each fold
-tests speakers unseen in training. If the speakers are unknown, or if there is only one, the split is random and the report says so.
+tests speakers unseen in training. If no clip has a speaker, or if there is only one, the split is random and the report says so;
+if some clips have none, name them, or add --protocol random.
 By default there is one seed; `--seeds 3` trains three. If the corpus has genders, an adversary hides them from the emotion (as in
 ASP-MTL).
 

@@ -23,7 +23,8 @@ from keras_ser.progress import track
 
 # Peak below which a clip counts as silent (-60 dB re full scale); RAVDESS's softest real clip peaks at 4.5e-3.
 SILENCE = 1e-3
-PROBLEMS = ("missing", "unreadable", "empty", "too short", "silent", "non-finite", CANCELLING)
+RESPELT = "one speaker under several spellings"
+PROBLEMS = ("missing", "unreadable", "empty", "too short", "silent", "non-finite", CANCELLING, RESPELT)
 ODD = (SILENT_CHANNELS, CONSTANT_OFFSET, "clipped", "far beyond full scale")
 SHORTEST_SECONDS = 0.1  # shorter clips are reported
 # Clips longer than this many medians and this many seconds are reported, since a batch is as long as its longest clip.
@@ -136,11 +137,18 @@ def check(corpus: Corpus, progress: bool = False) -> CorpusReport:
                 notes.append(f"the same audio has the {column} {listed(values)}: {listed(ids)}.")
     groups = sorted({group for utterance in corpus for group in utterance.groups})
     for column in (*counts, *groups):
-        notes += [
-            f"{column} is spelt in several ways: {listed(map(quoted, found))} differ by {difference(found)}. "
-            + (f"A split by {column} rejects them." if column in ("speaker", *groups) else "A task must merge them.")
-            for found in spellings(corpus.counts(column))
-        ]
+        for found in spellings(corpus.counts(column)):
+            said = f"{listed(map(quoted, found))} differ by {difference(found)}"
+            if column == "speaker":  # every protocol that keeps speakers apart is refused
+                problems[RESPELT].append(said)
+            else:
+                way = f"A split by {column} rejects them." if column in groups else "A task must merge them."
+                notes.append(f"{column} is spelt in several ways: {said}. {way}")
+    if counts.get("speaker") and untold.get("speaker"):
+        notes.append(
+            f"{untold['speaker']} of {len(corpus)} utterances name no speaker: a protocol that keeps speakers apart needs one "
+            "for each."
+        )
     notes += [
         f"speakers that differ by {zeros(found)}: {listed(map(quoted, found))}. Splits take them for several people; if they are "
         "one, spell the name in one way."

@@ -13,6 +13,7 @@ column is read as numbers if all its values are numbers. Separators are comma, s
 lines, Parquet, Hugging Face's `audiofolder`, audformat databases.
 """
 
+import difflib
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
 
@@ -29,6 +30,7 @@ from keras_ser.errors import UserError
 from keras_ser.files import user_path
 
 FIELDS = ("id", "file", "speaker", "gender", "start", "end")
+PEOPLE = ("speaker", "gender", "session")  # columns whose absence changes how clips are split
 GROUPS = ("session", "sentence", "film", "subset", "origin", "dialog")
 
 
@@ -196,6 +198,12 @@ def _renamed(table: Table, columns: Mapping[str, str]) -> tuple[Table, list[str]
     there, notes = list(table.rows[0][1]), list(table.notes)
     if "file" not in there and "file_name" in there:
         columns = {"file": "file_name", **columns}
+    for ours in columns:
+        near = difflib.get_close_matches(ours, PEOPLE, 1, 0.8)
+        if near and ours not in PEOPLE and near[0] not in (*there, *columns):
+            raise CorpusError(
+                f"manifest: --columns {ours}={columns[ours]} is not {near[0]}={columns[ours]}: is the name misspelt?"
+            )
     absent = [f"{ours}={theirs}" for ours, theirs in columns.items() if theirs not in there]
     if absent or ("file" not in there and "file" not in columns):
         what = f"the columns of --columns {','.join(absent)}" if absent else "a column 'file'"

@@ -192,8 +192,8 @@ def check_task(task: Task, *corpora: Corpus, way: str | None = None) -> None:
         lacks = f", and lacks {', '.join(lacking)}" if lacking else ""
         if way is None:
             way = "rename the corpus's labels, or use the task's merge and ignore"
-            way += f", or --set 'tasks.{task.name}.labels={json.dumps(has)}'" if len(has) > 1 else ""
-        way += "" if len(has) > 1 else "; a task needs at least two classes"
+            fewer = "; a task needs at least two classes"
+            way += f", or --set 'tasks.{task.name}.labels={json.dumps(has)}'" if len(has) > 1 else fewer
         raise CorpusError(
             f"the task {task.name!r} has the classes {', '.join(task.labels)}; {name} has {found}{lacks}. Make them agree: {way}."
         )

@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from keras_ser.checks import counted, listed
 from keras_ser.evaluation.learning import run_learning, together
 from keras_ser.evaluation.training_segments import class_counts, unbalanced
 from keras_ser.experiment.diagnostics import first_and_last, watched_logs
@@ -228,12 +229,12 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
         found.append(f"Only these folds were requested: {', '.join(map(str, folds))}.")
     if data.cache.dropped:
         found.append(
-            f"{len(data.cache.dropped)} files could not be read and are excluded: {list(data.cache.dropped)[:10]}."
+            f"{counted(len(data.cache.dropped), 'file')} could not be read, and left out: {listed(data.cache.dropped)}."
         )
     silent = [i for i, kinds in data.cache.problems.items() if set(kinds) - {"clipped"}]
     if silent:
         found.append(
-            f"{len(silent)} clip{'s are' if len(silent) > 1 else ' is'} unusual but kept: {', '.join(silent[:10])} (see "
+            f"{len(silent)} clip{'s are' if len(silent) > 1 else ' is'} unusual but kept: {listed(silent)} (see "
             "`keras-ser corpus check`)."
         )
     if unit(data) == "origin":

@@ -73,8 +73,8 @@ def to_hear(
     sides = [(data.corpus, data.cache, {*split.train, *split.validation})]
     sides += [(*data.auxiliary[s.corpus], s.chosen(data.auxiliary[s.corpus][0])) for s in recipe.streams if s.corpus]
     found = _stored(Run.find(initial)) if initial else {}
-    for corpus, cache, ids in sides:
-        names = recording_names(corpus)
+    for corpus, cache, asked in sides:
+        names, ids = recording_names(corpus), asked - set(cache.dropped)
         before = found.get(corpus.name, {"clips": [], "speakers": [], "audio": []})
         speakers = {u.speaker for u in corpus if u.id in ids and u.speaker}
         found[corpus.name] = {

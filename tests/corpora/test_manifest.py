@@ -249,12 +249,12 @@ def test_files_are_found_under_their_names_on_disk(folder):
 
 
 def test_one_person_in_two_spellings(folder):
-    """Noted by `check`, one person where genders are compared, and refused on two sides of a split."""
+    """A problem that `check` reports, one person where genders are compared, and refused on two sides of a split."""
     spelled = [("a/one.wav", "Jos\u00e9"), ("a/two.flac", "Jose\u0301"), ("three.wav", "eva")]
     corpus = manifest.read(write(folder, "file,speaker\n" + "".join(f"{file},{name}\n" for file, name in spelled)))
     assert [u.speaker for u in corpus] == [name for _, name in spelled]
-    note = "speaker is spelt in several ways: 'Jose\\u0301', 'Jos\u00e9' differ by composed or combined characters."
-    assert any(text.startswith(note) for text in check(corpus).notes)
+    said = "'Jose\\u0301', 'Jos\u00e9' differ by composed or combined characters"
+    assert check(corpus).problems["one speaker under several spellings"] == (said,)
     for split in Protocol("p", "leave-one-out", validation=0).splits(corpus):
         if split.test == ("three.wav",):
             check_split(split, corpus)
@@ -345,3 +345,18 @@ def test_a_folder_in_place_of_a_file(folder):
     for name, said in ((".", "'.'"), ("./", "'./'"), ("..", "'..'"), ("a", "a")):
         with pytest.raises(CorpusError, match=rf"Not found: {said} \(line 2: a folder\)\. Correct"):
             manifest.read(write(folder, f"file,emotion\n{name},fear\nthree.wav,fear\n"))
+
+
+def test_a_misspelt_column_of_people_is_refused(folder):
+    """Without its speakers, the corpus would be split at random."""
+    table = write(folder, "file,Sprecher\na/one.wav,anna\n")
+    with pytest.raises(CorpusError, match="--columns speakr=sprecher is not speaker=sprecher: is the name misspelt"):
+        manifest.read(table, columns={"speakr": "Sprecher"})
+    both = manifest.read(table, columns={"speaker": "Sprecher", "tempo": "Sprecher"})
+    assert [u.speaker for u in both] == ["anna"]
+
+
+def test_clips_without_a_speaker_among_others_are_noted(folder):
+    report = check(manifest.read(write(folder, "file,speaker\na/one.wav,anna\na/two.flac,\n")))
+    assert "1 of 2 utterances name no speaker: a protocol that keeps speakers apart needs one for each." in report.notes
+    assert not [n for n in check(manifest.read(write(folder, "file\na/one.wav\n"))).notes if "name no speaker" in n]

@@ -159,7 +159,7 @@ def test_other_cuts_and_copies_of_a_recording_are_heard(tmp_path):
         cut("8", "there.wav", "tape 1"),
     )
     own, other = Corpus("manifest", tmp_path / "a", own, {}), Corpus("other", tmp_path, other, {})
-    data = SimpleNamespace(corpus=own, cache=SimpleNamespace(hashes={}), auxiliary={})
+    data = SimpleNamespace(corpus=own, cache=SimpleNamespace(hashes={}, dropped={}), auxiliary={})
     for clip, found in cases.items():
         run = run_of(tmp_path / clip)
         save_heard(RECIPE, data, Split("p", 0, (clip,), (), ("nothing else",)), run.folder)
@@ -182,3 +182,11 @@ def test_weights_of_another_model_or_a_damaged_heard_json_are_no_beginning(tmp_p
         (tmp_path / "heard.json").write_text(content)
         with pytest.raises(RunError, match="heard.json is damaged: .* Remove .* and run the recipe again"):
             check_start(RECIPE, tmp_path, EMODB, [split_of(["b1"])])
+
+
+def test_a_clip_that_could_not_be_read_was_not_heard(tmp_path):
+    cache = SimpleNamespace(hashes={"a1": "0" * 40, "b1": "1" * 40}, dropped={"a2": "cut short", "c1": "cut short"})
+    data, run = SimpleNamespace(corpus=EMODB, cache=cache, auxiliary={}), run_of(tmp_path / "run")
+    save_heard(RECIPE, data, Split("speakers", 0, ("a1", "a2", "c1"), ("b1",), ("n1",)), run.folder)
+    assert heard_clips(run, EMODB, together=False) == {"a1", "b1"}
+    assert heard_speakers(run, EMODB) == {"a", "b"}
