@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Every system of the tables, trained to its end: for each corpus the same search for each system (validation sides only), then all
-# folds with five seeds; each experiment has its report. Takes days on two cores; kill it whenever you like, the same command goes on.
+# Every system of the tables, trained to its end; each experiment has its report. The LSTMs (single-task, aspmtl, aspmtl-noise) have the
+# same search on each corpus (validation sides only), then all folds with five seeds. Nothing is searched for the others, which
+# have the settings of their recipes: five seeds each, but one for aae and multilevel, and those of the recipes for noise and vggvox.
+# Takes days on two cores; kill it whenever you like, the same command goes on.
 #
 #     benchmarks/all.sh DATA OUT [SYSTEM ..]      DATA/emodb, DATA/ravdess, DATA/ased/manifest.csv; all systems, or those that are named
 #                                               (a variant, controls, paper, conv, others, noise, dnn, vggvox, aae, multilevel)
 #                                               noise needs noise files in DATA/noisex92
-#     benchmarks/all.sh DATA OUT --left           what is left, and how long it takes by what was done
+#     benchmarks/all.sh DATA OUT --left           what is left, and how long it takes if those steps are like the ones done
 #
 # A step's output is in OUT/log/STEP.log; its time and the commit that it was made by are in OUT/log/STEP.done; OUT/log/STEP.spent has
 # the seconds of attempts that were interrupted or failed. The exit code is 1 if a step failed.
@@ -57,12 +59,16 @@ step() { # NAME COMMAND ..
     fi
     todo=$((todo + 1))
     if [ $LEFT = 1 ]; then
-        echo "left: $name"
+        local spent_on=
+        [ -f "$OUT/log/$name.spent" ] && spent_on=" (begun, $(($(cat "$OUT/log/$name.spent") / 60)) min so far)"
+        echo "left: $name$spent_on"
         return
     fi
     echo "$(date +%H:%M) $name"
     start=$(date +%s)
     echo "$start $$" >"$OUT/log/$name.begun"
+    local commit=$(git rev-parse --short HEAD 2>/dev/null) # of the code that is about to run
+    [ -z "$(git status --porcelain --untracked-files=no 2>/dev/null)" ] || commit="$commit with changes"
     "$@" >>"$OUT/log/$name.log" 2>&1
     code=$?
     add_time "$name" $(($(date +%s) - start))
@@ -72,7 +78,7 @@ step() { # NAME COMMAND ..
         failed=$((failed + 1))
         return
     fi
-    echo "$(cat "$OUT/log/$name.spent") s, commit $(git rev-parse --short HEAD 2>/dev/null)" >"$OUT/log/$name.done"
+    echo "$(cat "$OUT/log/$name.spent") s, commit $commit" >"$OUT/log/$name.done"
     rm "$OUT/log/$name.spent"
 }
 
@@ -154,7 +160,7 @@ for corpus in emodb ravdess ased; do
     done
 done
 if [ $done -gt 0 ]; then
-    echo "$done steps done in $((spent / 60)) min; $todo left, about $((todo * spent / done / 60)) min at that pace"
+    echo "$done steps done in $((spent / 60)) min; $todo left, about $((todo * spent / done / 60)) min if they are like those"
 elif [ $LEFT = 1 ]; then
     echo "$todo steps left; no step is done yet, so no estimate"
 fi

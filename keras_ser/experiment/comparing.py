@@ -76,12 +76,14 @@ def _trained(name: str, folder: Path, table: pd.DataFrame, protocol: str) -> lis
     """Return a line on whether an experiment's runs have learned."""
     keys = table[["protocol", "fold", "seed"]].drop_duplicates().itertuples(index=False)
     runs = [(folder if model_file(folder) else folder / run_folder(*key), *key) for key in keys]
-    if not all(model_file(path) for path, its, *_ in runs if its == protocol):
+    mine = [model_file(path) for path, its, *_ in runs if its == protocol]
+    if not any(mine):
         return [f"{name}: whether its runs have learned is unknown, since only predictions were found"]
+    lacking = f"; {mine.count(None)} of {len(mine)} runs unknown (no model found)" if not all(mine) else ""
     loaded = [(Run.load(path), *key) for path, *key in runs if model_file(path)]
     # judged with those of the other protocols, as in the experiment's report
     every = together([run_learning(run.recipe, run.about, *key) for run, *key in loaded])
     learned = [each for each in every if each.protocol == protocol]
     header, row = learning_table({"": learned}, {}).text()
     said = "; ".join(f"{what} {cell}" for what, cell in zip(header[1:], row[1:], strict=True) if what != "test")
-    return [f"{name}: {said}", *faults({name: learned})]
+    return [f"{name}: {said}{lacking}", *faults({name: learned})]

@@ -80,7 +80,7 @@ class Report:
         lines = [self.title]
         for table in self.summary:
             lines += ["", *([table.title] if table.title else []), *terminal(table)]
-        caution = next(iter(self.missing), self.caution)
+        caution = " ".join(filter(None, [*self.missing[:1], self.caution]))
         return lines + (["", f"Caution: {caution}"] if caution else [])
 
     def to_markdown(self) -> str:

@@ -1,5 +1,6 @@
 """Checks of a finished run, each reported in a line."""
 
+import contextlib
 import math
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -9,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.errors import UserError
-from keras_ser.evaluation.learning import LEARNED, UNKNOWN, Learning, run_learning
+from keras_ser.evaluation.learning import LEARNED, UNKNOWN, Learning, run_learning, together
 from keras_ser.evaluation.scores import uar_or_ccc
 from keras_ser.evaluation.tables import form_of
 from keras_ser.experiment.rescoring import ALL_CLIPS
@@ -21,6 +22,7 @@ from keras_ser.tasks import Task
 from keras_ser.training import Data, Run, fit, predict
 from keras_ser.training.inference import OnEpoch, forward
 from keras_ser.training.predictions import own_source
+from keras_ser.training.run import RunError, model_file
 
 TOLERANCE = 1e-5
 LEVEL = 10  # dB
@@ -39,7 +41,8 @@ class Check(NamedTuple):
 def check_run(run: Run, data: Data | None, train: bool = True, on_epoch: OnEpoch | None = None) -> Iterator[Check]:
     """Check one run, and yield each result as soon as it is known.
 
-    * learned: optimizer steps, the scores of all sides, and the verdict of `keras_ser.evaluation.learning`.
+    * learned: optimizer steps, the scores of all sides, and the verdict of `keras_ser.evaluation.learning` among the other runs of
+      its experiment.
     * alone = in a batch: probabilities of a clip do not depend on the rest of its batch.
     * recording level: the test score if all clips are 10 dB quieter or louder, for information.
     * export: its SavedModel gives the same predictions as Keras.
@@ -54,7 +57,7 @@ def check_run(run: Run, data: Data | None, train: bool = True, on_epoch: OnEpoch
         train: whether to make the last check, which trains.
         on_epoch: see `keras_ser.training.fit`.
     """
-    found = run_learning(run.recipe, run.about, run.split.protocol, run.split.fold, run.seed)
+    found = _among_others(run)
     if run.split.final:
         yield _learned(found, {"training": found.training})
         yield Check("test side", None, ALL_CLIPS)
@@ -95,6 +98,16 @@ def check_run(run: Run, data: Data | None, train: bool = True, on_epoch: OnEpoch
         value, (chance, spread) = _score(predict(made.model(), control, data, run.split), task)
         said = f"{found.metric.upper()} {form(value)}, chance {form(chance)} ± {form(SIGMAS * spread)}"
         yield Check("shuffled labels", abs(value - chance) <= SIGMAS * spread, said)
+
+
+def _among_others(run: Run) -> Learning:
+    """Judge a run together with the other finished runs of its experiment, as the experiment's report does."""
+    every, experiment = [run], run.folder.resolve().parents[1]
+    for path in sorted(experiment.glob("*/fold-*")) if (experiment / "experiment.json").exists() else ():
+        if path != run.folder.resolve() and model_file(path):
+            with contextlib.suppress(RunError):  # another run that is damaged
+                every.append(Run.load(path))
+    return together([run_learning(r.recipe, r.about, r.split.protocol, r.split.fold, r.seed) for r in every])[0]
 
 
 def _learned(found: Learning, scores: Mapping[str, float]) -> Check:

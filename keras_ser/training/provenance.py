@@ -24,7 +24,7 @@ PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn")
 def made_by(recipe: Recipe | None = None) -> dict[str, Any]:
     """Return {"command", "versions", "commit", "date"}, and "pretrained", the digest of the recipe's weights if it has any.
 
-    The commit is "" outside a git checkout.
+    See `commit`.
 
     Absolute paths in the command are shortened to their last part, since reports are shared.
     """
@@ -36,7 +36,7 @@ def made_by(recipe: Recipe | None = None) -> dict[str, Any]:
             continue
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     weights = pretrained_digest(recipe) if recipe else ""
-    made = {"command": command(command_line()), "versions": versions, "commit": _commit(), "date": date}
+    made = {"command": command(command_line()), "versions": versions, "commit": commit(), "date": date}
     return made | ({"pretrained": weights} if weights else {})
 
 
@@ -57,18 +57,23 @@ def _shortened(option: str) -> str:
     return f"{key}{equals}../{Path(value).name}" if Path(value).is_absolute() else option
 
 
-def _commit() -> str:
+@functools.cache
+def commit() -> str:
+    """Return the commit of this code, with a remark on changes, "" outside a git checkout.
+
+    It is asked once in a process, by `fit` before the first training: the checkout may change while a run is trained.
+    """
     root = Path(__file__).parents[2]
     if not (root / ".git").exists():
         return ""
     try:
         ask = ["git", "-C", str(root)]
         options: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 10, "check": True}
-        commit = subprocess.run([*ask, "rev-parse", "--short=10", "HEAD"], **options).stdout.strip()
+        found = subprocess.run([*ask, "rev-parse", "--short=10", "HEAD"], **options).stdout.strip()
         changed = subprocess.run([*ask, "status", "--porcelain", "--untracked-files=no"], **options).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return ""
-    return commit + (" with changes" if changed else "")
+    return found + (" with changes" if changed else "")
 
 
 def pretrained_digest(recipe: Recipe) -> str:

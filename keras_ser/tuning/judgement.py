@@ -72,6 +72,8 @@ def limit(found: Found) -> float:
 
 def _noise(found: Found) -> list[str]:
     """Return sentences on whether the best setting beats the unchanged recipe with seeds not used in the search."""
+    if len(found.ranked) == 1 and not found.ranked[0].number:
+        return ["No other setting than the unchanged recipe has a score.", *_alone(found.confirmed.get("baseline", ()))]
     if not found.ranked[0].number:
         return ["No setting scores better than the unchanged recipe.", *_alone(found.confirmed.get("baseline", ()))]
     if not found.confirmed:

@@ -21,13 +21,14 @@ from keras_ser.models import is_baseline
 from keras_ser.overrides import lookup
 from keras_ser.recipe import Recipe
 from keras_ser.reports import Picture, Report, pictures
+from keras_ser.reports.headline import origin
 from keras_ser.reports.pictures import COLOURS
 from keras_ser.training.loop import monitored
 from keras_ser.training.run import RunError, stored
 from keras_ser.tuning import landscape
 from keras_ser.tuning.judgement import verdict
 from keras_ser.tuning.space import Choice, Range, Space
-from keras_ser.tuning.trial import TRAINING, Trial, width
+from keras_ser.tuning.trial import TRAINING, Trial, made_in, tried, width
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -121,10 +122,6 @@ class Found:
             "the choice is worth.",
         ]
         told += self.conclusions()
-        if self.repeats:
-            told.append(
-                f"The method proposed a setting again {self.repeats} times: there are fewer trials than requested."
-            )
         if self.ahead > 1:
             told.append(
                 f"{self.ahead} trials ran at the same time: each setting was chosen without the scores of the "
@@ -158,6 +155,8 @@ class Found:
     def conclusions(self) -> list[str]:
         """Return the notes on what the search has shown, which also the terminal tells."""
         told = [*verdict(self), *(faults({"The best trial": self.ranked[0].learned}) if self.ranked else ())]
+        if self.repeats:
+            told.append(f"A setting was proposed again, {self.repeats} times: there are fewer trials than requested.")
         if self.seen:
             told.append(
                 f"Clips of the validation sides used here are tested in {_list(self.seen)}, whose scores are therefore biased. "
@@ -169,8 +168,7 @@ class Found:
     def seen(self) -> list[str]:
         """Return the folds of the recipe's protocols whose test sides contain clips of the judging validation sides."""
         heard = {i for job in self.jobs for i in job.split.validation}
-        main = self.recipe.tasks[0]
-        stratify = main.strata
+        stratify = self.recipe.tasks[0].strata
         found = []
         for protocol in self.recipe.protocols:
             splits = protocol.splits(self.data.corpus, hashes=self.data.cache.hashes, stratify=stratify)
@@ -179,7 +177,8 @@ class Found:
                 found.append(f"{protocol.name!r} (fold {_list(folds)})")
         return found
 
-    def report(self) -> Report:
+    def report(self, folder: Path | None = None) -> Report:
+        """Return the report; with the search's folder, it names the commands and commits of the runs."""
         rows = []
         for trial in self.ranked:
             values = (self.value(trial, each.key) for each in self.space)
@@ -189,7 +188,7 @@ class Found:
             rows.append([name, *values, f"{trial.score:.3f}", _list(trial.epochs) + ended, *trial.training])
         header = ["trial", *(each.key for each in self.space), self.monitor, self.axis, *TRAINING]
         return Report(
-            title=f"{self.recipe.name}: {len(self.trials)} trials of a {self.method} search on {self.data.corpus.name}",
+            title=f"{self.recipe.name}: {tried(self.trials)} of a {self.method} search on {self.data.corpus.name}",
             summary=[Table("", header, rows[:10])],
             sections=[
                 "Searched: " + "; ".join(f"`{each}`" for each in self.space) + ".",
@@ -197,6 +196,7 @@ class Found:
                 "`recipe.json` is the recipe with the settings of the first row: `keras-ser train recipe.json --corpus-root DIR`.",
             ],
             notes=tuple(self.notes()),
+            head=(" ".join(origin(made_in(folder))),) if folder else (),
             figures=self.figures,
         )
 
@@ -214,7 +214,7 @@ class Found:
             about = {"best": self.confirmed_of, "scores": self.confirmed, "failed": self.unconfirmed}
             write_json(folder / CONFIRMED, about, allow_nan=True)
         write_text(folder / "recipe.json", self.best.to_json())
-        write_text(folder / "tuning.md", self.report().to_markdown())
+        write_text(folder / "tuning.md", self.report(folder).to_markdown())
 
     @property
     def figures(self) -> list[Picture]:

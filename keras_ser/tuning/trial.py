@@ -1,15 +1,19 @@
 """One setting of a search, and its scores."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from keras_ser.checks import counted
 from keras_ser.evaluation.learning import Learning, learning_table
 from keras_ser.evaluation.tables import UNDEFINED
 from keras_ser.models import is_baseline
 from keras_ser.recipe import Recipe
+from keras_ser.training.provenance import MADE
 
 TRAINING = ("optimizer steps", "training", "verdict")  # columns of `learning_table`
 
@@ -51,3 +55,14 @@ class Trial:
         learned = (Learning(**{**run, "remarks": tuple(run["remarks"])}) for run in row.get("learned", ()))
         lists = {"scores": tuple(row["scores"]), "epochs": tuple(row["epochs"]), "learned": tuple(learned)}
         return cls(**{**row, **lists})
+
+
+def tried(trials: Mapping[int, Trial]) -> str:
+    """Return the number of trials, in words; the unchanged recipe, number 0, is none of them."""
+    number = sum(each > 0 for each in trials)
+    return counted(number, "trial") + " and the unchanged recipe" * (number < len(trials))
+
+
+def made_in(folder: Path) -> list[dict[str, Any]]:
+    """Return what `keras_ser.training.provenance.made_by` said of each finished run of a search."""
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "runs").rglob(MADE))]

@@ -53,6 +53,16 @@ def test_runs_are_judged_with_those_of_the_other_protocols(tmp_path, monkeypatch
     assert "verdict learned" in line
 
 
+def test_runs_without_a_model_do_not_hide_the_verdicts_of_the_others(tmp_path, monkeypatch):
+    found = Learning("p", 0, 0, "emotion", "uar", 0.4, 0.3, 80, "underfit: ..", kept=8, epochs=10)
+    monkeypatch.setattr(comparing, "model_file", lambda folder: folder if folder.name == "fold-00-seed-0" else None)
+    monkeypatch.setattr(comparing.Run, "load", lambda path: SimpleNamespace(recipe=None, about={}))
+    monkeypatch.setattr(comparing, "run_learning", lambda *given: found)
+    table = pd.DataFrame({"protocol": "p", "fold": 0, "seed": [0, 1, 2]})
+    line, *_ = comparing._trained("a", tmp_path, table, "p")
+    assert "1 of 1 underfit" in line and line.endswith("; 2 of 3 runs unknown (no model found)")
+
+
 def test_predictions_alone_do_not_tell_whether_a_run_has_learned(tmp_path):
     a, b = write(tmp_path / "a.csv", "anger", "fear"), write(tmp_path / "b.csv", "anger", "fear")
     lines = compare_folders(a, b, "emotion", "uar").splitlines()

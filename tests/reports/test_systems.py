@@ -150,7 +150,7 @@ def test_systems_report(made, tables, tmp_path):
     assert header == ["system", "paper", *PROTOCOLS, "leaking minus disjoint"]
     assert net[:2] == ["net", "60.02"] and svm[:2] == ["svm", ""] and net[-1] == f"{values[0] - values[1]:+.1f}"
     assert all(cell.startswith(f"{value:.1f} ± ") for cell, value in zip(net[2:4], values, strict=True))
-    assert made.lines()[-1] == "Caution: svm: 1 of 8 runs failed."
+    assert made.lines()[-1] == "Caution: svm: 1 of 8 runs failed. leaking leaks: copies on both sides."
     text = made.save(tmp_path).read_text()
     assert {p.name for p in tmp_path.iterdir()} == {
         "systems.md",

@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -7,7 +8,8 @@ import pytest
 from sklearn.metrics import recall_score
 
 from keras_ser.cli import main
-from keras_ser.errors import UserError
+from keras_ser.errors import RunError, UserError
+from keras_ser.evaluation.learning import LEARNED, Learning
 from keras_ser.files import lock
 from keras_ser.serving import run_checks
 from keras_ser.settings import Stream
@@ -40,6 +42,34 @@ def test_every_check_is_a_line(run, data, monkeypatch):
     monkeypatch.setattr(run_checks, "_exported", lambda run: checks["export"])  # which takes seconds
     again = list(run_checks.check_run(run, data, on_epoch=seen.append))[-1]
     assert again == checks["shuffled labels"] and len(seen) == tiny.SINGLE.epochs, "kept"
+
+
+def test_a_run_is_judged_among_those_of_its_experiment(tmp_path, monkeypatch):
+    """As its report and `compare` do: 82 % in training are underfit where another run reaches 97. A damaged one is left out."""
+    scores, runs = {"fold-00-seed-0": 0.97, "fold-00-seed-1": 0.82, "fold-01-seed-0": None}, {}
+    for name in scores:
+        folder = tmp_path / "speakers" / name
+        folder.mkdir(parents=True)
+        (folder / "model.keras").touch()
+        split = SimpleNamespace(protocol="speakers", fold=0)
+        runs[folder] = SimpleNamespace(recipe=name, about={}, split=split, seed=0, folder=folder)
+
+    def load(path):
+        if scores[path.name] is None:
+            raise RunError("damaged")
+        return runs[path]
+
+    monkeypatch.setattr(run_checks.Run, "load", load)
+    monkeypatch.setattr(
+        run_checks,
+        "run_learning",
+        lambda name, about, *key: Learning(*key, "emotion", "uar", scores[name], 0.5, 80, LEARNED, kept=8, epochs=10),
+    )
+    weak = runs[tmp_path / "speakers" / "fold-00-seed-1"]
+    assert run_checks._among_others(weak).verdict == LEARNED, "a folder of a run, not of an experiment"
+    (tmp_path / "experiment.json").touch()
+    assert run_checks._among_others(weak).verdict == "underfit: 82.0 on the training side, where other runs reach 97.0"
+    assert run_checks._among_others(runs[tmp_path / "speakers" / "fold-00-seed-0"]).verdict == LEARNED
 
 
 def test_a_louder_clip_is_a_waveform_of_larger_samples(rng):

@@ -30,6 +30,7 @@ def test_versions_commit_and_date(tmp_path, monkeypatch):
     """Of a checkout with one commit; then with a file that has changed."""
     git = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@x"]
     monkeypatch.setattr(provenance, "__file__", str(tmp_path / "keras_ser/training/provenance.py"))
+    monkeypatch.setattr(provenance, "commit", provenance.commit.__wrapped__)
     assert provenance.made_by()["commit"] == ""
     (tmp_path / "file").touch()
     for step in (["init", "--quiet"], ["add", "file"], ["commit", "--quiet", "--message", "first"]):
@@ -41,6 +42,14 @@ def test_versions_commit_and_date(tmp_path, monkeypatch):
     assert made["commit"] == head[:10]
     (tmp_path / "file").write_text("other")
     assert provenance.made_by()["commit"] == f"{head[:10]} with changes"
+
+
+def test_the_commit_is_that_of_the_code_that_was_loaded(monkeypatch):
+    """Not of what the checkout holds when a training of hours has ended."""
+    provenance.commit.cache_clear()
+    before = provenance.commit()
+    monkeypatch.setattr(provenance.subprocess, "run", lambda *given, **more: SimpleNamespace(stdout="another"))
+    assert provenance.made_by()["commit"] == before != "another with changes"
 
 
 def test_a_report_has_the_digest_of_pretrained_weights():

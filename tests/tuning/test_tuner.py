@@ -276,7 +276,7 @@ def test_repeated_settings_are_one_trial(search, tmp_path):
     space = [parse("config.beta=0.1,0.5,2")]
     found = search(space, trials=9)
     assert len(found.trials) == 3 and found.repeats == 7  # 0.5 is the recipe's own
-    assert "proposed a setting again 7 times" in (tmp_path / "found/tuning.md").read_text()
+    assert "A setting was proposed again, 7 times" in (tmp_path / "found/tuning.md").read_text()
 
 
 @pytest.mark.slow
