@@ -124,7 +124,7 @@ def test_the_table_of_systems_remains_when_the_verification_fails(tmp_path, monk
     monkeypatch.setattr("keras_ser.reports.systems_report", lambda *given, **more: made)
     monkeypatch.setattr("keras_ser.experiment.reporting.report_title", lambda *given: "")
     first = SimpleNamespace(name="a-b", windows=None, protocols=())
-    trained = SimpleNamespace(data=None, first=first, systems={}, missing=(), folder=tmp_path)
+    trained = SimpleNamespace(data=None, first=first, name="a", recipes={}, systems={}, missing=(), folder=tmp_path)
     trained.options = SimpleNamespace(verify=["demo=x"])
     reports = tables.systems_table({}, (), Paper(), verify=True)(trained)
     assert next(reports) == (made, tmp_path / "systems.md") and saved == [tmp_path]
