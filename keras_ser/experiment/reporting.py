@@ -1,5 +1,6 @@
 """Make the report of an experiment from its finished runs."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -237,6 +238,10 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
             f"{len(silent)} clip{'s are' if len(silent) > 1 else ' is'} unusual but kept: {listed(silent)} (see "
             "`keras-ser corpus check`)."
         )
+    same = Counter(data.cache.hashes.values())
+    copies = [i for i, content in data.cache.hashes.items() if same[content] > 1]
+    if copies:
+        found.append(f"{len(copies)} clips have the same audio as another, and more weight: {listed(copies)}.")
     if unit(data) == "origin":
         found.append(
             "Not every clip has a speaker, film or session: intervals are over the recordings that windows were cut "

@@ -22,6 +22,7 @@ from keras_ser.tasks import Task
 from keras_ser.training.data import labelled_clips
 from tests.recipes.common import imported
 
+NOTHING: dict[str, str] = {}
 MAIN = Task("emotion", ("anger", "joy"))
 PROTOCOL = Protocol("speakers", "leave-one-out", by="speaker", validation=0)
 
@@ -66,9 +67,9 @@ def test_folders_of_deterministic_recipes_have_a_p_with_one_seed(tmp_path):
     assert "no p (one seed" in compare_folders(tmp_path / "a", tmp_path / "b", "emotion", "uar")
 
 
-def told(recipe, corpus, auxiliary=()) -> list[str]:
+def told(recipe, corpus, auxiliary=(), hashes=NOTHING) -> list[str]:
     """The notes of a report, without its models."""
-    cache = SimpleNamespace(hashes={}, dropped={}, problems={})
+    cache = SimpleNamespace(hashes=hashes, dropped={}, problems={})
     further = {other.name: (other, cache) for other in auxiliary}
     return notes(recipe, SimpleNamespace(corpus=corpus, readable=corpus, auxiliary=further, cache=cache), None)
 
@@ -77,6 +78,14 @@ def spoken(name: str, speakers) -> Corpus:
     """A corpus of (speaker, emotion)."""
     made = [Utterance(f"{i}", f"{i}.wav", speaker=s, labels={"emotion": e}) for i, (s, e) in enumerate(speakers)]
     return Corpus(name, Path("made"), tuple(made), {})
+
+
+def test_copies_are_named():
+    hashes = {"0": "x", "1": "y", "2": "x"}
+    corpus = spoken("found", [("a", "joy"), ("b", "anger"), ("a", "joy")])
+    (line,) = (line for line in told(recipe(), corpus, hashes=hashes) if "same audio" in line)
+    assert line == "2 clips have the same audio as another, and more weight: 0, 2."
+    assert not [line for line in told(recipe(), corpus) if "same audio" in line]
 
 
 def test_a_class_that_the_labelled_speakers_lack_is_named():
