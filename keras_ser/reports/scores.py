@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from keras_ser.checks import listed
 from keras_ser.errors import UserError
 from keras_ser.evaluation.group_sums import metric_names
 from keras_ser.evaluation.intervals import LEVEL
@@ -189,6 +190,10 @@ def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any], axis: 
     leaking = [name for name, facts in protocols.items() if facts.get("chosen_on_test")]
     said += [f"{', '.join(leaking)}: the test side chose the {axis}, not to be believed"] if leaking else []
     for result in results:
+        if result.absent_altogether and len(result.labels) <= MANY_CLASSES:
+            said.append(
+                f"{result.task}, {result.protocol}: no clip is {listed(result.absent_altogether)}, left out of UAR"
+            )
         if result.task != results[0].task:
             continue
         without = main_score(result).without

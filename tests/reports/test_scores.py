@@ -246,6 +246,12 @@ def test_the_first_line_claims_no_interval_where_there_is_none(make_table, emoti
     assert made.lines()[-1] == "Caution: disjoint: no 95 % CI: joy occurs with one speaker only."
 
 
+def test_the_terminal_names_classes_without_a_test_clip(make_table, emotion):
+    table = make_table(clips=4)
+    made = score_report(table[table["emotion"] != "joy"], [emotion], title="t")
+    assert made.lines()[-1] == "Caution: emotion, disjoint: no clip is joy, left out of UAR."
+
+
 def learning(fold: int, seed: int, **changes) -> Learning:
     made = Learning("disjoint", fold, seed, "emotion", "uar", 0.9, 0.5, 80, LEARNED, kept=8, epochs=10)
     return dataclasses.replace(made, **changes)
