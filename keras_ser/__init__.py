@@ -5,7 +5,7 @@
     corpora --> splits --> pipelines --> features --> models --> training --> evaluation --> reports --> experiment --+
      Corpus     Split      Batch         Frontend      Network     Run          Table        Report      report.md
        \\          \\          ^              ^           ^    ^         |
-        \\          \\       audio            |        layers losses     +--> serving --> SavedModel, predictions
+        \\          \\       audio            |        layers losses     +--> serving --> SavedModel, predictions, timelines
          +----------+------- tasks: Task ---+-----------+----+--- known to every package
                                     recipe: Recipe = one choice of each of the above      tuning: many Recipes
 

@@ -88,7 +88,8 @@ def test_time_of_a_killed_attempt_counts(retrain, tmp_path):
             os.utime(path, (begun - 5, begun - 5))
         last.touch()
         os.utime(last, (begun + 400, begun + 400))
-        retrain("paper", "--left")
+        said = retrain("paper", "--left").stdout
+        assert f"left: ravdess-paper (begun, {spent // 60} min so far)" in said
         assert spent <= int((log / "ravdess-paper.spent").read_text()) < spent + 60
     assert retrain("paper").returncode == 0
     assert 400 <= int((log / "ravdess-paper.done").read_text().split()[0]) < 460

@@ -169,6 +169,13 @@ def test_the_lists_of_packages_that_are_read_are_this_one():
         assert ", ".join(PACKAGES) + "." in " ".join(text.split())
 
 
+def test_the_drawing_of_the_house_is_the_same_in_both_places():
+    text = (Path(__file__).parents[1] / "docs" / "architecture.md").read_text()
+    drawn = text.split("```")[1].strip("\n")
+    assert "corpora --> splits" in drawn
+    assert drawn in "\n".join(line.removeprefix("    ") for line in keras_ser.__doc__.splitlines())
+
+
 def test_no_file_is_too_long_to_be_of_one_idea():
     long = {name for name, path in modules() if len(path.read_text().splitlines()) > 300}
     assert long == set()

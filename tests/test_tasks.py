@@ -58,9 +58,8 @@ THREE = Task("affect", ("a", "b", "c"), columns=("valence", "arousal"))
 
 
 def test_clusters_are_those_of_the_training_side(rng):
-    away = [
-        dataclasses.replace(u, id=f"away{u.id}") for u in points([(100.0, 100.0)], rng)
-    ]  # would be a cluster of their own
+    # would be a cluster of their own
+    away = [dataclasses.replace(u, id=f"away{u.id}") for u in points([(100.0, 100.0)], rng)]
     corpus = [*points(((1.0, 4.0), (3.0, 2.0), (4.5, 4.5)), rng), *away]
     found = clustered(THREE, corpus[:90], corpus[:90])
     xy = np.array([THREE.coordinates(u) for u in corpus[:90]])

@@ -15,6 +15,7 @@ from typing import Any
 from keras_ser._version import __version__
 from keras_ser.models import model_module
 from keras_ser.recipe import Recipe
+from keras_ser.values import read_json
 
 MADE = "made.json"
 COMMAND = "KERAS_SER_COMMAND"  # environment variable of a worker: the command line of the process that started it
@@ -38,6 +39,15 @@ def made_by(recipe: Recipe | None = None) -> dict[str, Any]:
     weights = pretrained_digest(recipe) if recipe else ""
     made = {"command": command(command_line()), "versions": versions, "commit": commit(), "date": date}
     return made | ({"pretrained": weights} if weights else {})
+
+
+def stored_made(file: Path) -> dict[str, Any]:
+    """Return the contents of made.json; {} if it is absent or damaged, since it is not essential to a run."""
+    try:
+        found = read_json(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def command_line() -> list[str]:

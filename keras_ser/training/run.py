@@ -16,7 +16,7 @@ from keras_ser.machine import check_backend
 from keras_ser.models import layer_modules
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Split
-from keras_ser.training.provenance import MADE, pretrained_digest
+from keras_ser.training.provenance import MADE, pretrained_digest, stored_made
 from keras_ser.values import instance, plain, read_json
 
 # a finished run has one of these: a whole Keras model, or scikit-learn pipelines
@@ -103,10 +103,7 @@ class Run:
     @property
     def made(self) -> dict[str, Any]:
         """Provenance of the run (`provenance.made_by`); {} for runs of earlier versions."""
-        try:
-            return as_object(read_json((self.folder / MADE).read_text(encoding="utf-8")))
-        except (OSError, ValueError):  # not essential to the run
-            return {}
+        return stored_made(self.folder / MADE)
 
     def model(self):
         """Load the whole model: {"waveform": (batch, samples), "length": (batch,)} -> {task: (batch, classes)}.

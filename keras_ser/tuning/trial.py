@@ -1,6 +1,5 @@
 """One setting of a search, and its scores."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from keras_ser.evaluation.learning import Learning, learning_table
 from keras_ser.evaluation.tables import UNDEFINED
 from keras_ser.models import is_baseline
 from keras_ser.recipe import Recipe
-from keras_ser.training.provenance import MADE
+from keras_ser.training.provenance import MADE, stored_made
 
 TRAINING = ("optimizer steps", "training", "verdict")  # columns of `learning_table`
 
@@ -65,4 +64,4 @@ def tried(trials: Mapping[int, Trial]) -> str:
 
 def made_in(folder: Path) -> list[dict[str, Any]]:
     """Return what `keras_ser.training.provenance.made_by` said of each finished run of a search."""
-    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted((folder / "runs").rglob(MADE))]
+    return [made for file in sorted((folder / "runs").rglob(MADE)) if (made := stored_made(file))]

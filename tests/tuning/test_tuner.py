@@ -276,7 +276,26 @@ def test_repeated_settings_are_one_trial(search, tmp_path):
     space = [parse("config.beta=0.1,0.5,2")]
     found = search(space, trials=9)
     assert len(found.trials) == 3 and found.repeats == 7  # 0.5 is the recipe's own
-    assert "A setting was proposed again, 7 times" in (tmp_path / "found/tuning.md").read_text()
+    text = (tmp_path / "found/tuning.md").read_text()
+    assert "A setting was proposed again, 7 times" in text
+    assert ": 2 trials and the unchanged recipe of a " in text.splitlines()[0]
+
+
+def test_the_page_of_a_search_names_the_commits_of_its_runs(search, tmp_path):
+    """Also of those before it was continued; a damaged file is left out."""
+    found, folder = search([UNITS], trials=2), tmp_path / "found"
+    for name, text in (("a", '{"commit": "1111111", "command": "tune x"}'), ("b", '{"commit": "2222222"}'), ("c", "[")):
+        (folder / "runs" / name).mkdir(parents=True)
+        (folder / "runs" / name / "made.json").write_text(text)
+    found.save(folder)
+    text = (folder / "tuning.md").read_text()
+    assert "Command: `tune x`. Commit: 1111111, 2222222." in text
+    assert ": 2 trials and the unchanged recipe of a " in text.splitlines()[0]
+
+
+def test_a_search_in_which_nothing_else_has_a_score_says_so(search):
+    found = search([parse("config.beta=0.5,6")], trials=2, method="grid")  # 6 diverges
+    assert "No other setting than the unchanged recipe has a score." in found.conclusions()
 
 
 @pytest.mark.slow
