@@ -9,7 +9,7 @@ import soundfile
 from keras_ser.audio import AudioError, info, read
 from keras_ser.audio.chunks import Spliced
 from keras_ser.audio.io import blocks
-from tests.audio.files import form, lying_list, pcm, riff
+from tests.wavs import chunk, form, lying_list, pcm16, riff
 
 # (ending, format, subtype); of all that tell a size
 SIZED = [
@@ -127,16 +127,16 @@ def test_mp3_of_variable_rate_without_a_length(tmp_path, speechlike, tag):
 @pytest.mark.parametrize(
     "build",
     [
-        lambda f, d: riff(f, (b"LIST", b"INFOabcdef"), d),
-        lambda f, d: riff(f, (b"LIST", b"INFOISFT" + struct.pack("<I", 4) + b"Lavf"), d),
-        lambda f, d: riff(f, (b"note", b"abc"), d),
-        lambda f, d: riff(f, (b"note", b"abc"), d, pad=False),
-        lambda f, d: riff((b"JUNK", bytes(27)), f, d, pad=False),
-        lambda f, d: riff(f, (b"note", b"abc"), (b"xyzw", b"hello"), d, pad=False),
-        lambda f, d: riff((b"abcd", b"abc"), (b"efgh", b"four"), f, (b"xyzw", b"e"), d, pad=False),
-        lambda f, d: riff(f, (b"note", b"abc"), (b"xyzw", b"hello"), d),
-        lambda f, d: riff(f, d, (b"LIST", b"INFOabcdef")),
-        lambda f, d: riff(f, d, (b"LIST", b"INFO" + bytes(7))) + b"trailing bytes",
+        lambda f, d: riff(f, chunk(b"LIST", b"INFOabcdef"), d),
+        lambda f, d: riff(f, chunk(b"LIST", b"INFOISFT" + struct.pack("<I", 4) + b"Lavf"), d),
+        lambda f, d: riff(f, chunk(b"note", b"abc"), d),
+        lambda f, d: riff(f, chunk(b"note", b"abc")[:-1], d),
+        lambda f, d: riff(chunk(b"JUNK", bytes(27))[:-1], f, d),
+        lambda f, d: riff(f, chunk(b"note", b"abc")[:-1], chunk(b"xyzw", b"hello")[:-1], d),
+        lambda f, d: riff(chunk(b"abcd", b"abc")[:-1], chunk(b"efgh", b"four"), f, chunk(b"xyzw", b"e")[:-1], d),
+        lambda f, d: riff(f, chunk(b"note", b"abc"), chunk(b"xyzw", b"hello"), d),
+        lambda f, d: riff(f, d, chunk(b"LIST", b"INFOabcdef")),
+        lambda f, d: riff(f, d, chunk(b"LIST", b"INFO" + bytes(7))) + b"trailing bytes",
         lambda f, d: riff(f, d) + b"ID3\3\0\0\0\0\0\0",
     ],
     ids=[
@@ -155,21 +155,21 @@ def test_mp3_of_variable_rate_without_a_length(tmp_path, speechlike, tag):
 )
 def test_wav_with_other_chunks_is_read_whole(tmp_path, speechlike, build):
     path = tmp_path / "a.wav"
-    path.write_bytes(build(form(), (b"data", pcm(speechlike))))
-    np.testing.assert_array_equal(read(path), np.frombuffer(pcm(speechlike), "<i2") / np.float32(32768))
+    path.write_bytes(build(form(), chunk(b"data", pcm16(speechlike))))
+    np.testing.assert_array_equal(read(path), np.frombuffer(pcm16(speechlike), "<i2") / np.float32(32768))
 
 
 @pytest.mark.parametrize(
     ("contents", "words"),
     [
         (lying_list(), "corrupt: its LIST chunk of 16 bytes contains one of 4294967288"),
-        (riff(form(), (b"data", bytes(100)))[:-40], "promises 100 bytes of samples, the file holds 60"),
+        (riff(form(), chunk(b"data", bytes(100)))[:-40], "promises 100 bytes of samples, the file holds 60"),
         (riff(form()), "no chunk of samples"),
-        (riff((b"data", bytes(100))), "no chunk of samples"),
-        (riff((b"fmt ", b"\1\0"), (b"data", bytes(100))), "its header is cut short"),
-        (riff(form(), (b"data", b""), (b"LIST", b"INFO")), "holds no samples"),
-        (riff(form(rate=1), (b"data", bytes(100))), "sample rate of 1000 to 1000000 Hz, its header says 1"),
-        (riff(*[(b"x   ", b"")] * 100_001), "more than 100000 chunks"),
+        (riff(chunk(b"data", bytes(100))), "no chunk of samples"),
+        (riff(chunk(b"fmt ", b"\1\0"), chunk(b"data", bytes(100))), "its header is cut short"),
+        (riff(form(), chunk(b"data", b""), chunk(b"LIST", b"INFO")), "holds no samples"),
+        (riff(form(rate=1), chunk(b"data", bytes(100))), "sample rate of 1000 to 1000000 Hz, its header says 1"),
+        (riff(*[chunk(b"x   ", b"")] * 100_001), "more than 100000 chunks"),
         (b"riff\x2e\x91\xcf\x11" + bytes(16) + b"wave" + bytes(12) + b"fmt " + bytes(200), "impossible size"),
     ],
     ids=["lying list", "cut", "no data", "no form", "short form", "empty", "1 Hz", "many chunks", "W64 without sizes"],

@@ -8,7 +8,7 @@ import time
 import pytest
 
 from keras_ser.audio import AudioError, stream
-from tests.audio.files import lying_list
+from tests.wavs import lying_list
 
 # The sizes are not checked, so that libsndfile itself meets the file, in which it searches for ever.
 # A shell lets what it starts in the background ignore interrupts, and so would this process.

@@ -1,5 +1,4 @@
 import json
-import struct
 
 import numpy as np
 import pytest
@@ -9,8 +8,8 @@ from keras_ser.audio import AudioError, read
 from keras_ser.corpora import Corpus, Utterance, emodb, manifest, ravdess
 from keras_ser.corpora.inspection import check
 from tests import corpora_on_disk as disk
-from tests.audio import files
 from tests.audio.test_integrity import encode
+from tests.wavs import chunk, form, lying_list, pcm16, riff
 
 
 def corpus_of(folder, names, **more):
@@ -75,8 +74,7 @@ def test_bad_files_are_all_found(tmp_path, rng):
 def test_check_and_training_read_the_same_files(tmp_path, rng):
     """By content: what training refuses is unreadable, and nothing else is."""
     clip = 0.1 * rng.standard_normal(48000)
-    form = struct.pack("<HHIIHH", 1, 1, 16000, 32000, 2, 12)  # 12-bit samples in 16
-    (tmp_path / "twelve.wav").write_bytes(files.riff((b"fmt ", form), (b"data", files.pcm(clip))))
+    (tmp_path / "twelve.wav").write_bytes(riff(form(bits=12, align=2), chunk(b"data", pcm16(clip))))
     soundfile.write(tmp_path / "gsm.wav", clip, 8000, subtype="GSM610")
     soundfile.write(tmp_path / "x.sph", clip, 16000, format="NIST")
     soundfile.write(tmp_path / "flac.wav", clip, 16000, format="FLAC")
@@ -87,11 +85,9 @@ def test_check_and_training_read_the_same_files(tmp_path, rng):
         ("webm.wav", "webm", "libopus"),
     ):
         encode(tmp_path / name, clip, container, codec)
-    (tmp_path / "hang.wav").write_bytes(files.lying_list())
+    (tmp_path / "hang.wav").write_bytes(lying_list())
     (tmp_path / "headerless.raw").write_bytes(bytes(32000))
-    (tmp_path / "list.wav").write_bytes(
-        files.riff(files.form(), (b"LIST", b"INFOabcdef"), (b"data", files.pcm(clip[:9000])))
-    )
+    (tmp_path / "list.wav").write_bytes(riff(form(), chunk(b"LIST", b"INFOabcdef"), chunk(b"data", pcm16(clip[:9000]))))
     for name in ("half.w64", "half.webm", "half.m4a"):
         whole = tmp_path / name.replace("half", "a")
         if name == "half.w64":

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tests.serving.wavs import read, wav
+from tests.wavs import read, wav
 
 RATE = 16000
 

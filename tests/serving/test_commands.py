@@ -21,8 +21,8 @@ from keras_ser.cli import main
 from keras_ser.serving import ExportVersionWarning, Predictor, demo_page
 from keras_ser.serving import predictor as predictor_module
 from tests import disk
-from tests.audio.files import lying_list
 from tests.serving import standin
+from tests.wavs import lying_list
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from keras_ser.serving.export_checks import check_ops, check_parity, golden, own
 from keras_ser.serving.saved_model import _save
 from keras_ser.serving.signatures import answers
 from keras_ser.tasks import Task
-from tests.serving.wavs import read
+from tests.wavs import read
 
 EMOTION = Task("emotion", ("anger", "neutral", "sadness"))
 AROUSAL = Task("arousal", low=-1.0, high=1.0)

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tests.serving.clips import RATE, files, spoken
 from tests.serving.conftest import MAX_SECONDS
-from tests.serving.wavs import chunk, form, pcm16, riff, wav
+from tests.wavs import chunk, form, pcm16, riff, wav
 
 GOOD = riff(form(), chunk(b"data", pcm16(0.3 * np.sin(np.arange(4000) * 0.7))))
 

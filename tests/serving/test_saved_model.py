@@ -17,8 +17,8 @@ from keras_ser.serving.saved_model import _prepare
 from tests.serving import runs, test_export_checks
 from tests.serving.clips import RATE, batch, files, spoken
 from tests.serving.conftest import MAX_SECONDS, Served
-from tests.serving.wavs import wav
 from tests.training import tiny
+from tests.wavs import wav
 
 
 def offline(served, contents: list[bytes]) -> dict[str, np.ndarray]:

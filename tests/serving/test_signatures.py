@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras_ser.serving import signatures
 from keras_ser.serving.signatures import answers, from_bytes, from_waveforms
 from keras_ser.tasks import Task
-from tests.serving.wavs import read, wav
+from tests.wavs import read, wav
 
 RATE = 100
 

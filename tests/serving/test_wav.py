@@ -9,7 +9,7 @@ import tensorflow as tf
 from keras_ser import audio
 from keras_ser.serving.resampling import resample
 from keras_ser.serving.wav import CHUNKS, decode_wav
-from tests.serving.wavs import chunk, extensible, form, pcm16, read, riff, wav
+from tests.wavs import chunk, extensible, form, pcm16, read, riff, wav
 
 MAX_SECONDS = 2.0
 SUBTYPES = {"PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32, "FLOAT": 32, "DOUBLE": 64}

@@ -46,3 +46,10 @@ def wav(waveform: np.ndarray, rate: int = 16000, subtype: str = "PCM_16", kind: 
 def read(contents: bytes) -> np.ndarray:
     """(samples,) float64, channels averaged, as libsndfile reads it."""
     return soundfile.read(io.BytesIO(contents), always_2d=True)[0].mean(axis=1)
+
+
+def lying_list() -> bytes:
+    """A whole WAV in whose LIST chunk a smaller chunk promises 4 GB: libsndfile searches it for ever."""
+    return riff(
+        form(), chunk(b"LIST", b"INFO" + struct.pack("<4sI", b"XXXX", 0xFFFFFFF8) + b"INFO"), chunk(b"data", bytes(4))
+    )
