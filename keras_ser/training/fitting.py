@@ -27,7 +27,7 @@ from keras_ser.training.loop import side_scores, train_epochs
 from keras_ser.training.network import compiled, priors
 from keras_ser.training.predictions import judged, scored_streams
 from keras_ser.training.preflight import check_choice, check_trainable, feature_shapes, frontends, input_shapes
-from keras_ser.training.provenance import MADE, commit, made_by
+from keras_ser.training.provenance import MADE, begin, made_by
 from keras_ser.training.run import FIRST, NETWORK, Run, claim, model_file
 from keras_ser.training.targets import frame_targets, spread_over, targets_of
 from keras_ser.training.transfer import begin_from, check_frozen, check_start, digest, save_rest
@@ -100,10 +100,10 @@ def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch, initial=None
     claim(out, recipe, split, seed, data.digest_of(recipe))
     if model_file(out):
         return Run.load(out)
-    commit()  # of the code that trains
+    begun = begin(out, resumed=(out / "state.npz").exists())
     if is_baseline(recipe):
         train_estimators(recipe, data, split, out, seed, stage, on_epoch)
-        write_json(out / MADE, made_by())
+        write_json(out / MADE, made_by() | begun)
         return Run.load(out)
     first = None
     if recipe.first is not None:
@@ -113,7 +113,7 @@ def _fit(recipe, data, split, out, seed, stage, strategy, on_epoch, initial=None
     # AutoGraph would take seconds to convert functions that have nothing to convert
     train = tf.autograph.experimental.do_not_convert(_train)
     train(recipe, data, split, out, seed, stage, first, strategy, on_epoch, initial)
-    write_json(out / MADE, made_by(recipe))
+    write_json(out / MADE, made_by(recipe) | begun)
     return Run.load(out)
 
 

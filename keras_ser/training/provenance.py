@@ -13,19 +13,28 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser._version import __version__
+from keras_ser.files import write_json
 from keras_ser.models import model_module
 from keras_ser.recipe import Recipe
 from keras_ser.values import read_json
 
 MADE = "made.json"
 COMMAND = "KERAS_SER_COMMAND"  # environment variable of a worker: the command line of the process that started it
+THEN = ", then "  # between the commits of a resumed training
 PACKAGES = ("keras", "tensorflow", "numpy", "scikit-learn")
+
+
+def begin(folder: Path, resumed: bool) -> dict[str, str]:
+    """Write {"commit"} of a training that begins to made.json and return it; if it is `resumed`, after the earlier commits."""
+    earlier, commits = stored_made(folder / MADE).get("commit", "") if resumed else "", commit()
+    if earlier:
+        commits = earlier if earlier.split(THEN)[-1] == commits else f"{earlier}{THEN}{commits}"
+    write_json(folder / MADE, {"commit": commits})
+    return {"commit": commits}
 
 
 def made_by(recipe: Recipe | None = None) -> dict[str, Any]:
     """Return {"command", "versions", "commit", "date"}, and "pretrained", the digest of the recipe's weights if it has any.
-
-    See `commit`.
 
     Absolute paths in the command are shortened to their last part, since reports are shared.
     """

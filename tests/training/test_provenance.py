@@ -52,6 +52,21 @@ def test_the_commit_is_that_of_the_code_that_was_loaded(monkeypatch):
     assert provenance.made_by()["commit"] == before != "another with changes"
 
 
+def test_a_resumed_training_records_the_commits_of_all_its_parts(tmp_path, monkeypatch):
+    told = []
+    for now, resumed in [
+        ("a1", False),
+        ("a1", True),
+        ("b2 with changes", True),
+        ("b2 with changes", True),
+        ("c3", False),
+    ]:
+        monkeypatch.setattr(provenance, "commit", lambda now=now: now)
+        told.append(provenance.begin(tmp_path, resumed)["commit"])
+        assert provenance.stored_made(tmp_path / provenance.MADE) == {"commit": told[-1]}
+    assert told == ["a1", "a1", *["a1, then b2 with changes"] * 2, "c3"]
+
+
 def test_a_report_has_the_digest_of_pretrained_weights():
     folder = Path(__file__).parents[1] / "models" / "wav2vec2" / "stored" / "group"
     recipe = SimpleNamespace(model="multilevel", config=Config(levels=("wav2vec2",), wav2vec2=str(folder)))
