@@ -22,6 +22,8 @@ from keras_ser.tuning.runs import Outcome, train_run
 from keras_ser.tuning.search_report import Found
 from keras_ser.tuning.trial import Trial
 
+REDRAWS = 100  # random settings drawn in place of one that was proposed before, until one is new
+
 
 @dataclass
 class _Asked:
@@ -60,6 +62,12 @@ class Chief:
                 if started and proposal is None:
                     break
                 asked = self._asked(proposal, failed, under_way)
+                if asked.repeats and found.method != "grid":
+                    for attempt in range(REDRAWS):
+                        proposals.redraw(proposal, attempt)
+                        asked = self._asked(proposal, failed, under_way)
+                        if not asked.repeats:
+                            break
                 under_way.append(asked)
                 started += 1
                 if not asked.repeats:

@@ -68,6 +68,11 @@ class Proposals(keras_tuner.Tuner):
             trial = self.oracle.create_trial(f"trial-{len(self.oracle.trials)}")
         return trial if trial.status == "RUNNING" else None
 
+    def redraw(self, trial, attempt: int) -> None:
+        """Replace a trial's setting by a random one: the Bayesian oracle may propose a setting again that it has the score of."""
+        numbers, draw = trial.hyperparameters, f"{self.oracle.seed}-{trial.trial_id}-{attempt}"
+        numbers.values = {each.name: each.random_sample(f"{draw}-{each.name}") for each in numbers.space}
+
     def tell(self, trial, score: float | None) -> None:
         """Report the score of a trial; None = it failed."""
         if score is not None:

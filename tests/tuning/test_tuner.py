@@ -281,6 +281,14 @@ def test_repeated_settings_are_one_trial(search, tmp_path):
     assert ": 2 trials and the unchanged recipe of a " in text.splitlines()[0]
 
 
+def test_another_setting_is_tried_in_place_of_a_repeated_one(search):
+    """Twelve settings beside the recipe's own: the Bayesian method alone would propose good ones again."""
+    values = [str(3.0**k) for k in range(-11, 1)]
+    found = search([parse("config.beta=" + ",".join(values))], trials=12, method="bayesian")
+    tried = [trial.values["config.beta"] for trial in found.trials.values() if trial.number]
+    assert len(set(tried)) == len(tried) == 12 and found.repeats == 0
+
+
 def test_the_page_of_a_search_names_the_commits_of_its_runs(search, tmp_path):
     """Also of those before it was continued; a damaged file is left out."""
     found, folder = search([UNITS], trials=2), tmp_path / "found"
