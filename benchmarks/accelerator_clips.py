@@ -32,9 +32,9 @@ class Clips:
         ids, speakers, genders: (clips,) strings.
         labels: task -> (clips,) class indices.
         sides: (folds, clips) indices into `SIDES`.
-        mean, variance: (folds, bins), of the training side's frames.
-        segments: of each fold its training side's segments, (segments, 2): clip and first frame.
-        shuffled: (folds, seeds, clips) the labels of the auxiliary task in random order on the training side (a control).
+        mean, variance: (folds, bins), of the training set's frames.
+        segments: of each fold its training set's segments, (segments, 2): clip and first frame.
+        shuffled: (folds, seeds, clips) the labels of the auxiliary task in random order on the training set (a control).
     """
 
     about: dict
@@ -125,7 +125,7 @@ class Choice:
     ended: bool = False
 
     def add(self, score: float, training: float = math.nan, loss: float = math.nan) -> bool:
-        """Take the scores of the next epoch, of the validation and the training side; True where it is the best so far."""
+        """Take the scores of the next epoch, of the validation and the training set; True where it is the best so far."""
         self.scores.append(score)
         self.training.append(training)
         self.losses.append(loss)

@@ -226,7 +226,7 @@ class Trained:
         return sum(not np.isfinite(choice.losses).all() for choice in self.choices)
 
     def epochs(self) -> pd.DataFrame:
-        """One row for each replica and epoch: the loss, and the UAR of the training and validation sides."""
+        """One row for each replica and epoch: the loss, and the UAR of the training and validation sets."""
         folds = self.made.clips.about["folds"]
         rows = [
             {"seed": r.seed, "fold": folds[r.fold], "epoch": epoch + 1, "loss": loss}

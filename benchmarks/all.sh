@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Every system of the tables, trained to its end; each experiment has its report. The LSTMs (single-task, aspmtl, aspmtl-noise) have the
-# same search on each corpus (validation sides only), then all folds with five seeds. Nothing is searched for the others, which
+# same search on each corpus (validation sets only), then all folds with five seeds. Nothing is searched for the others, which
 # have the settings of their recipes: five seeds each, but one for aae and multilevel, and those of the recipes for noise and vggvox.
 # Takes days on two cores; kill it whenever you like, the same command goes on.
 #

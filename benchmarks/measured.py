@@ -20,7 +20,7 @@ from keras_ser.tasks import Task
 
 RESULTS = Path(__file__).parent / "results"
 EMODB, RAVDESS = "leave-one-speaker-out", "six-folds-of-actors"
-# speakers whose clips (of a search's validation sides, or tested) were looked at when the settings of a system were chosen
+# speakers whose clips (of a search's validation sets, or tested) were looked at when the settings of a system were chosen
 SEARCHED = ("08", "12", "16")
 LOOKED_AT = {
     "aspmtl_emodb-conv": ("08", "11", "14"),
@@ -133,16 +133,25 @@ def unseen(results: Path = RESULTS) -> Iterator[tuple[str, str, Score]]:
 
 
 def differences(
-    results: Path = RESULTS, pairs: Sequence[tuple[str, str, str | None, str]] = tuple(DIFFERENCES)
+    results: Path = RESULTS,
+    pairs: Sequence[tuple[str, str, str | None, str]] = tuple(DIFFERENCES),
+    left_out: bool = False,
 ) -> Iterator[tuple[str, str, str, str, Comparison]]:
-    """(first, second, protocol, metric, comparison); p values are corrected for their number."""
+    """(first, second, protocol, metric, comparison); p values are corrected for their number.
+
+    With `left_out`, of the pairs with a system in `LOOKED_AT`, without the speakers at whom somebody looked.
+    """
     found = []
+    pairs = [pair for pair in pairs if not left_out or {*pair[:2]} & {*LOOKED_AT}]
     for first, second, protocol, metric in pairs:
         lacking = [name for name in (first, second) if not (results / name).is_dir() or not stored(results / name)]
         if lacking:
             known = ", ".join(dict.fromkeys(name for name, *_ in judged(results)))
             raise SystemExit(f"{results} holds no predictions of {lacking[0]!r}. It holds {known}.")
         (task, a), (_, b) = stored(results / first), stored(results / second)
+        if left_out:
+            speakers = {*LOOKED_AT.get(first, ()), *LOOKED_AT.get(second, ())}
+            a, b = (table[~table["speaker"].isin(speakers)] for table in (a, b))
         known = draws_nothing(results / first), draws_nothing(results / second)
         found.append(compare(a, b, task, metric, protocol=protocol, deterministic=known))
     yield from ((*names, comparison) for names, comparison in zip(pairs, corrected(found), strict=True))
@@ -169,9 +178,10 @@ def main() -> None:
             cells = [cell(found), seeds, cell(mean) if mean else ""]
             print(" | ".join([f"| {system}", protocol, found.metric, *cells]) + " |")
     pairs = [(first, second, None, "uar") for first, second in options.compare]
-    if options.differences or pairs:
-        print("\n| first - second | protocol | metric | difference | |\n| --- | --- | --- | --- | --- |")
-        for first, second, _, metric, found in differences(options.results, pairs or DIFFERENCES):
+    for left_out in (False, True) if options.differences or pairs else ():
+        which = ", without the speakers looked at when settings were chosen" if left_out else ""
+        print(f"\n| first - second{which} | protocol | metric | difference | |\n| --- | --- | --- | --- | --- |")
+        for first, second, _, metric, found in differences(options.results, pairs or DIFFERENCES, left_out):
             shown = percent(found.difference, found.low, found.high)
             print(f"| {first} - {second} | {found.protocol} | {metric} | {shown} | {found.tested} |")
 

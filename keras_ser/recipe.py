@@ -46,17 +46,17 @@ class Recipe:
             large batch, a small corpus) does not stop before it has learned.
         smoothing: number of last epochs whose mean validation score is compared, since the score of few clips fluctuates.
         monitor: the logged score that selects the epoch, larger is better. Default: the main task's validation UAR or CCC; with
-            schedule "cosine", whose learning rate falls to 0, the last epoch is kept. Without a validation side all epochs are
+            schedule "cosine", whose learning rate falls to 0, the last epoch is kept. Without a validation set all epochs are
             trained and the last is kept.
         precision: dtype policy of the network: "float32", "mixed_bfloat16" or "mixed_float16".
         seeds: each is a run of its own on every fold.
         first: recipe of the first model of a cascade, which locates the noise that is discarded before this model.
         discard: how a cascade discards noise: "drop" removes its segments, "mask" masks it in every frame and bin.
-        shuffle: tasks whose labels are shuffled on the training and validation sides: a control, which must score at chance on the
-            test side.
+        shuffle: tasks whose labels are shuffled on the training and validation sets: a control, which must score at chance on the
+            test set.
         windows: cut the clips into windows, each an utterance; None = use clips as they are.
         paper: ((task, metric, value, source), ..): the paper's own scores, beside those of `paper_protocol` (default: of all).
-        labelled: share of the training side's speakers, drawn by the seed, whose labels of the main task are used; those of the
+        labelled: share of the training set's speakers, drawn by the seed, whose labels of the main task are used; those of the
             others have weight 0. With `unlabelled=False` the recordings of the others are left out as well.
         initial: twelve hex digits that identify the initial weights (`fit(.., initial=RUN)`, --init-from RUN); "" = random weights.
 
@@ -116,7 +116,7 @@ class Recipe:
 
     @property
     def keeps_last(self) -> bool:
-        """Whether the last epoch is kept even with a validation side, since the learning rate falls to 0 in it."""
+        """Whether the last epoch is kept even with a validation set, since the learning rate falls to 0 in it."""
         return self.optimizer.schedule == "cosine" and not self.monitor
 
     @property
@@ -222,7 +222,7 @@ class Recipe:
         return self.replace(tasks=tasks, first=self.first and self.first.for_corpus(corpus, *auxiliary))
 
     def for_split(self, corpus, split) -> "Recipe":
-        """Return a copy in which tasks with `columns` have clusters, fitted on a split's training side (see `clustered`)."""
+        """Return a copy in which tasks with `columns` have clusters, fitted on a split's training set (see `clustered`)."""
         from keras_ser.corpora.task_labels import clustered
 
         train = set(split.train)

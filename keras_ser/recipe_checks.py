@@ -31,7 +31,7 @@ def check_recipe(recipe: Any) -> None:
     check_frontends(recipe.every_frontend, recipe.sampling, recipe.augment)
     if recipe.optimizer.schedule == "plateau" and not (recipe.patience and all(p.validation for p in recipe.protocols)):
         raise UserError(
-            "the schedule 'plateau' needs patience, and a validation side in every protocol, or it would never fall. "
+            "the schedule 'plateau' needs patience, and a validation set in every protocol, or it would never fall. "
             f"Received: patience={recipe.patience}."
         )
     if len(set(recipe.seeds)) != len(recipe.seeds) or min(recipe.seeds) < 0 or max(recipe.seeds) > LARGEST_SEED:

@@ -156,7 +156,7 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
             chosen = self._validation(codes, groups, rng)
             ids = [u.id for u in corpus]
             sides = [tuple(np.array(ids)[side].tolist()) for side in (~chosen, chosen)]
-            # copies of a clip may fall on both sides: there is no test side
+            # copies of a clip may fall on both sides: there is no test set
             split = Split("final", 0, *sides, (), together=False, final=True)
             try:
                 data = Data.load(recipe, corpus, folder / "cache", progress=False)

@@ -92,7 +92,7 @@ class Task:
             keeps `column` apart, no test identity occurs in training, and the task is evaluated by verification instead.
         cuts: thresholds in rising order, one fewer than `labels`, that divide a column of numbers into the labels: the first label
             for values up to and including the first threshold, the second up to the second, ..
-        columns: columns of numbers, instead of `column`, that are divided into the `labels` by k-means on the training side, e.g.
+        columns: columns of numbers, instead of `column`, that are divided into the `labels` by k-means on the training set, e.g.
             ("valence", "arousal"). The labels name the clusters in rising order of the first column, then the second, ..
         centres: the means of these clusters, one for each label; set by `fit` (`Recipe.for_split`).
 

@@ -21,7 +21,7 @@ def level_of(name: str, column: str, cuts: tuple[float, float]) -> Task:
 
 
 def clusters(number: int, corpus: str, **changes) -> dict[str, Recipe]:
-    """Return system -> recipe for `number` joint clusters of valence and activation, by k-means on each fold's training side."""
+    """Return system -> recipe for `number` joint clusters of valence and activation, by k-means on each fold's training set."""
     labels = tuple(f"cluster {k + 1}" for k in range(number))
     task = Task("affect", labels, columns=("valence", "arousal"))
     return dimensional(f"clusters-{number}", corpus, task, **changes)

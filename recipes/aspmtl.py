@@ -12,7 +12,7 @@ The LSTM systems have two settings:
 paper        batch of 256, 32 units, dropout 0.5, learning rate 1e-3; trained until the validation score has not risen for 400
              optimizer steps (the paper states no number of epochs; in 40 epochs, a corpus of 500 clips gets 160 steps, too few to
              learn)
-tuned        the best of a search on EmoDB's validation sides (12 trials each for single-task and aspmtl,
+tuned        the best of a search on EmoDB's validation sets (12 trials each for single-task and aspmtl,
              benchmarks/results/trained_emodb-*/trials.csv; cascade and aspmtl-noise have the settings of aspmtl)
 
 In the recipes of the paper's corpora, the paper's settings are the default, and tuned-cascade, tuned-single-task .. have the tuned

@@ -1,8 +1,8 @@
 """ASP-MTL on EmoDB: 535 clips, 10 speakers, 7 emotions, German.
 
-    python recipes/aspmtl_emodb.py --corpus-root EMODB                       leave one speaker out, three seeds
-    python recipes/aspmtl_emodb.py --corpus-root EMODB --protocol both       also the paper's random split
-    python recipes/aspmtl_emodb.py --corpus-root EMODB --variant conv        the convolutional encoder (see recipes/aspmtl.py)
+    python recipes/aspmtl_emodb.py --corpus-root EMODB     the paper's random split and leave one speaker out, three seeds
+    .. --protocol disjoint                                 leave one speaker out only
+    .. --variant conv                                      the convolutional encoder (see recipes/aspmtl.py)
 
 The paper did not use EmoDB, so there is no paper column. The UAR of baselines on the same folds: openSMILE eGeMAPS + SVC 63.5,
 ComParE + SVC 77.5. docs/papers/aspmtl.md reports results and cost of each variant.

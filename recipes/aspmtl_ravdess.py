@@ -1,7 +1,7 @@
 """ASP-MTL on RAVDESS (speech): 1440 clips, 24 actors, 8 emotions, English.
 
-    python recipes/aspmtl_ravdess.py --corpus-root RAVDESS                   six folds of four actors, three seeds
-    python recipes/aspmtl_ravdess.py --corpus-root RAVDESS --protocol both   also the paper's random split
+    python recipes/aspmtl_ravdess.py --corpus-root RAVDESS    the paper's random split and six folds of four actors, three seeds
+    .. --protocol disjoint                                    six folds of four actors only
 
 The folds are actors 1-4, 5-8, ..: two men and two women each. The paper did not use RAVDESS, so there is no paper column. The UAR
 of baselines on the same folds: openSMILE eGeMAPS + SVC 46.8, ComParE + SVC 55.7. Two files of actor 7 are identical; they are kept

@@ -5,7 +5,7 @@
     python recipes/aspmtl_tune.py --variant emodb --corpus-root EMODB --folds 0,1,2 --trials 60 --engine ray
     python recipes/aspmtl_tune.py --variant manifest --corpus-root clips.csv   a corpus of your own
 
-This script searches the four weights on validation sides, then trains the best setting and the unchanged recipe with five further
+This script searches the four weights on validation sets, then trains the best setting and the unchanged recipe with five further
 seeds. The folder of the search contains
 
 tuning.md         all trials, and whether the optimum exceeds chance and the spread over seeds

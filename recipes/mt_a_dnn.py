@@ -46,8 +46,8 @@ ABOUT = {
     "a-dnn": "attention, emotion only",
     "dnn": "no attention, emotion only: the paper's DNN",
     "dnn-mtl": "two shared layers of 256 ReLU with three tasks, no attention: the DNN that the ASP-MTL paper compares with",
-    "svm": "support vector machine, RBF kernel; C selected on the validation side",
-    "random-forest": "300 trees; the minimum of clips per leaf selected on the validation side",
+    "svm": "support vector machine, RBF kernel; C selected on the validation set",
+    "random-forest": "300 trees; the minimum of clips per leaf selected on the validation set",
     "egemaps-svm": "openSMILE's 88 functionals eGeMAPSv02, support vector machine, RBF kernel",
     "compare-svm": "openSMILE's 6373 functionals ComParE 2016, linear support vector machine",
 }

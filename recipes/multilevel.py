@@ -9,7 +9,7 @@ A further table repeats the rows with MF, using the true gender of each test cli
 
 --variant levels     single levels: bilstm (MFCC), alexnet (spectrogram), NLinear and DLinear on these and on wav2vec 2.0
 --variant leaky      ser and mf-mtl-cr with the epoch selected on the test speaker, as in the published code: not a valid result.
-                     There is no validation speaker, so the training side has one more speaker.
+                     There is no validation speaker, so the training set has one more speaker.
 
 --wav2vec2 CHECKPOINT is the folder of a Hugging Face checkpoint (config.json, model.safetensors), e.g. wav2vec2-base-960h, or
 "random"; without it there are two levels, MFCC and spectrogram. --alexnet FILE contains torchvision's ImageNet weights as

@@ -45,7 +45,7 @@ ABOUT = {
 
 
 def systems(name: str, recipe: Recipe) -> dict[str, Recipe]:
-    """Return system -> recipe for a network and the baseline, with the same training side.
+    """Return system -> recipe for a network and the baseline, with the same training set.
 
     Without the speakers that choose a network's epoch, the baseline is another experiment.
     """

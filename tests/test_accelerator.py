@@ -74,7 +74,7 @@ def test_replicas_train_as_tensorflow_does(tmp_path):
 
 
 def test_a_replica_has_the_verdict_of_a_run():
-    """One learns while its validation side stays, the other never rises."""
+    """One learns while its validation set stays, the other never rises."""
     from accelerator_clips import Choice, Replica, verdicts
 
     recipe = tiny.recipe().replace(epochs=10, patience=0, smoothing=1)
@@ -84,7 +84,7 @@ def test_a_replica_has_the_verdict_of_a_run():
         choices[1].add(0.4 + epoch / 100, 0.4)
     choices[0].epoch = 10
     learned, underfit = verdicts(choices, "speakers", [Replica(0, 0), Replica(1, 0)])
-    assert learned == "learned" and underfit.startswith("underfit: 40.0 on the training side, nearer to chance")
+    assert learned == "learned" and underfit.startswith("underfit: 40.0 on the training set, nearer to chance")
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ def measured() -> set[tuple[float, ...]]:
     for *_, made in (*module.scores(), *module.averaged(), *module.unseen()):
         if made.low is not None:
             found.add(rounded(made.value, made.low, made.high))
-    for *_, made in module.differences():
+    for *_, made in (*module.differences(), *module.differences(left_out=True)):
         if made.low is not None:
             found.add(rounded(made.difference, made.low, made.high))
             found.add(rounded(-made.difference, -made.high, -made.low))

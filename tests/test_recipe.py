@@ -342,7 +342,7 @@ def test_a_plateau_that_would_never_come_is_refused():
     settings = {"optimizer": OptimizerConfig(schedule="plateau")}
     assert SIMPLE.replace(**settings, protocols=(Protocol("p"),)).patience
     for changes in ({"patience": 0}, {"protocols": (Protocol("p"), Protocol("all", validation=0))}):
-        with pytest.raises(ValueError, match="'plateau' needs patience, and a validation side in every protocol"):
+        with pytest.raises(ValueError, match="'plateau' needs patience, and a validation set in every protocol"):
             SIMPLE.replace(**settings, **changes)
     with pytest.raises(ValueError, match="needs optimizer.factor under 1. Received: factor=1"):
         OptimizerConfig(schedule="plateau", factor=1.0)

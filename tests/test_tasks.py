@@ -67,13 +67,13 @@ def test_clusters_are_those_of_the_training_side(rng):
     recipe = Recipe("x", "demo", (THREE,), (Protocol("p"),), model="aae_mtl")
     split = SimpleNamespace(train=[u.id for u in corpus[:90]])
     of_split = recipe.for_split(corpus, split).tasks[0].centres
-    assert sorted(of_split) == sorted(found.centres)  # the test side has a part in the names only
-    with pytest.raises(UserError, match="needs 3 different points to cluster. Received: 2 on the training side"):
+    assert sorted(of_split) == sorted(found.centres)  # the test set has a part in the names only
+    with pytest.raises(UserError, match="needs 3 different points to cluster. Received: 2 on the training set"):
         clustered(THREE, [corpus[0], corpus[1], corpus[1]], corpus)
 
 
 def test_a_cluster_has_one_name_in_all_folds(rng):
-    """Two clusters of almost the same valence, whose order changes with the training side."""
+    """Two clusters of almost the same valence, whose order changes with the training set."""
     corpus = points(((1.0, 4.0), (3.0, 2.0), (3.0, 4.5)), rng)
     low = sorted(corpus[30:60], key=lambda u: u.column("valence"))
     sides = [[*corpus[:30], *part, *corpus[60:]] for part in (low[:15], low[15:])]

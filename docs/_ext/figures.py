@@ -18,7 +18,9 @@ from types import ModuleType
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-ROLE = re.compile(r"\{(score|spread|value|seeds|ensemble|unseen|difference|gain|si_sdr|eer|chance|speakers)\}`([^`]+)`")
+ROLE = re.compile(
+    r"\{(score|spread|value|seeds|ensemble|unseen|unseen_difference|difference|gain|si_sdr|eer|chance|speakers)\}`([^`]+)`"
+)
 
 
 @cache
@@ -90,12 +92,12 @@ def _speakers(text: str) -> str:
     return percent(scored(system, protocol).speaker_mean(metric))
 
 
-def _difference(text: str) -> str:
+def _difference(text: str, left_out: bool = False) -> str:
     """A - B[/PROTOCOL][:METRIC]; a leading + asks for the sign."""
     sign, text = ("+", text[1:]) if text.startswith("+") else ("", text)
     first, _, rest = text.partition(" - ")
     second, protocol, metric = place(rest)
-    ((*_, found),) = measured().differences(pairs=[(first.strip(), second, protocol, metric)])
+    ((*_, found),) = measured().differences(pairs=[(first.strip(), second, protocol, metric)], left_out=left_out)
     return percent(found.difference, found.low, found.high, sign)
 
 
@@ -154,6 +156,7 @@ _RENDER: Mapping[str, Callable[[str], str]] = {
     "ensemble": lambda text: _score(text, ensemble=True),
     "unseen": lambda text: _score(text, left_out=True),
     "difference": _difference,
+    "unseen_difference": lambda text: _difference(text, left_out=True),
     "gain": _gain,
     "si_sdr": _si_sdr,
     "eer": _eer,

@@ -1,6 +1,6 @@
 import keras_ser as ks
 
-corpus = ks.read_corpus("demo")  # or ("manifest", "clips.csv"), ("emodb", "/data/emodb"), ..
+corpus = ks.read_corpus("demo")  # or ks.read_corpus("manifest", "clips.csv")
 recipe = ks.Recipe(
     name="first",
     corpus="demo",
@@ -18,5 +18,5 @@ experiment = ks.run(recipe, corpus)
 print(experiment)
 
 model = ks.load(experiment.folder)
-prediction = model.predict(corpus.root / "f01_sadness_s1.wav")[0]
-print("\nf01_sadness_s1.wav:", prediction["emotion"]["label"])
+prediction = model.predict(corpus.root / "f09_sadness_s1.wav")[0]
+print("\nf09_sadness_s1.wav:", prediction["emotion"]["label"])

@@ -128,7 +128,7 @@ def duration(seconds: float) -> str:
 
 
 def _shown(logs: Mapping[str, float]) -> list[str]:
-    """Return the main task's loss and its validation score; without a validation side, its score in training.
+    """Return the main task's loss and its validation score; without a validation set, its score in training.
 
     The total loss may rise although the main task is learned, because it contains the loss of an adversary.
     """

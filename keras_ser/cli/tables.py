@@ -132,7 +132,7 @@ def systems_table(
 
 
 def _by_verification_only(task: Any, protocol: Any) -> bool:
-    """Return whether the test side of a protocol has none of the identities of a task that are trained."""
+    """Return whether the test set of a protocol has none of the identities of a task that are trained."""
     return task.identity and task.column in protocol.columns_apart
 
 

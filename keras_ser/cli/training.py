@@ -14,7 +14,7 @@ from keras_ser.experiment.preparing import check_corpus_labels, check_experiment
 from keras_ser.files import waveform_cache
 
 EXAMPLE = "OUT/RECIPE-HASH/PROTOCOL/fold-00-seed-0, e.g. saved_models/own-conv-1a2b3c4d/unseen-speakers/fold-00-seed-0"
-CACHE = "folder of decoded waveforms (default: OUT/cache if it exists, else KERAS_SER_CACHE, else ~/.cache/keras_ser)"
+CACHE = "folder of decoded waveforms (default: OUT/cache if it exists, else waveforms/ in KERAS_SER_CACHE or ~/.cache/keras_ser)"
 OUT = "saved_models"
 INTERRUPTED = "interrupted; the same command continues from the last finished epoch"
 

@@ -21,8 +21,8 @@ def add(commands) -> None:
     """Add this command to the parser."""
     tune = commands.add_parser(
         "tune",
-        help="search a recipe's hyperparameters (default: its loss weights) with KerasTuner, on validation sides only",
-        description="Train a recipe with different hyperparameters and keep those with the best validation score. No test side "
+        help="search a recipe's hyperparameters (default: its loss weights) with KerasTuner, on validation sets only",
+        description="Train a recipe with different hyperparameters and keep those with the best validation score. No test set "
         "is used. --folds (default: 0) and --seeds (default: 1) select the runs of each trial, --protocol selects their "
         "protocol (default: one that keeps speakers apart).",
     )

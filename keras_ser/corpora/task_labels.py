@@ -88,7 +88,7 @@ def clustered(task: Task, utterances: Iterable[Utterance], every: Iterable[Utter
 
     Args:
         task: the task, whose labels name the clusters.
-        utterances: those that the clusters are fitted to, e.g. the training side of a fold.
+        utterances: those that the clusters are fitted to, e.g. the training set of a fold.
         every: all utterances of the corpus, which only name the clusters: the labels name the clusters of all utterances, sorted
             by the first column, then the second, .., and a fitted cluster has the label of its counterpart there (the assignment
             with the smallest sum of squared distances). Thus a label is the same cluster in all folds.
@@ -112,7 +112,7 @@ def _means(task: Task, utterances: Iterable[Utterance]) -> list[tuple[float, ...
     if len(set(found)) < len(task.labels):
         raise UserError(
             f"the task {task.name!r} needs {len(task.labels)} different points to cluster. Received: {len(set(found))} on the "
-            "training side."
+            "training set."
         )
     means = KMeans(len(task.labels), n_init=10, random_state=0).fit(found).cluster_centers_
     return sorted(tuple(map(float, mean)) for mean in means)

@@ -127,7 +127,7 @@ def together(runs: Sequence[Learning]) -> list[Learning]:
     return [
         replace(
             run,
-            verdict=f"underfit: {_percent(run)} on the training side, where other runs reach {_percent(run, reached)}",
+            verdict=f"underfit: {_percent(run)} on the training set, where other runs reach {_percent(run, reached)}",
         )
         if run.verdict == LEARNED and run.steps is not None and run.training < reached - FAR
         else run
@@ -140,7 +140,7 @@ def learning_table(systems: Mapping[str, Sequence[Learning]], tested: Mapping[tu
 
     Args:
         systems: system -> its runs.
-        tested: (system, protocol) -> the score of the test side.
+        tested: (system, protocol) -> the score of the test set.
     """
     rows = []
     for name, runs in systems.items():
@@ -241,22 +241,24 @@ def _fault(recipe: Recipe, about: Mapping[str, Any], task: Task, training: float
     if not rows:
         return ""
     form = form_of("ccc" if task.continuous else "uar")
-    # the training side that is scored holds the recipe's own corpus alone; speakers of others are "CORPUS/SPEAKER"
+    # the training set that is scored holds the recipe's own corpus alone; speakers of others are "CORPUS/SPEAKER"
     others = tuple(f"{stream.corpus}/" for stream in recipe.streams if stream.corpus)
     own = [label for label in task.labels if not (task.identity and label.startswith(others))]
     chance = 0.0 if task.continuous else 1 / len(own)
     if training < chance + HALF * (1 - chance):
-        return f"underfit: {form(training)} on the training side, nearer to chance ({form(chance)}) than to a perfect score"
+        return (
+            f"underfit: {form(training)} on the training set, nearer to chance ({form(chance)}) than to a perfect score"
+        )
     if is_baseline(recipe):  # whose rows are settings
         return ""
     if len(rows) < FEW and training < KNOWN:
         steps = len(rows) * about.get("steps", 0)
-        return f"underfit: {len(rows)} epochs, {steps} steps, with {form(training)} on the training side"
+        return f"underfit: {len(rows)} epochs, {steps} steps, with {form(training)} on the training set"
     curve = [row.get(f"{task.name}_{'ccc' if task.continuous else 'accuracy'}", math.nan) for row in rows]
     rising, ended = _rise(curve) > RISING, len(rows) >= recipe.epochs
     annealed = ended and recipe.optimizer.schedule == "cosine"
     if ended and not annealed and rising and _rise(validation) > RISING:
-        return f"underfit: still rising on both sides when its {len(rows)} epochs ended"
+        return f"underfit: both scores were still rising when its {len(rows)} epochs ended"
     smooth = _smooth(curve)
     if np.nanmax(smooth, initial=-math.inf) - smooth[kept - 1] > FAR:
         highest = int(np.nanargmax(smooth))
@@ -265,10 +267,10 @@ def _fault(recipe: Recipe, about: Mapping[str, Any], task: Task, training: float
         return f"underfit: kept at epoch {kept} of {len(rows)}, {said}"
     if rising and training < KNOWN and not annealed and (not ended or about.get("monitor") is None):
         what, steps = "its epochs" if ended else "patience", len(rows) * about["steps"]
-        return f"underfit: {what} ended it at {steps} steps, when the training side had {form(training)} and was still rising"
+        return f"underfit: {what} ended it at {steps} steps, when the training set had {form(training)} and was still rising"
     if annealed and training < SHORT and smooth[-1] - smooth[(len(rows) - 1) // 2] > ROSE:
         steps = len(rows) * about.get("steps", 0)
-        return f"underfit: the learning rate had fallen to 0 after {steps} steps, with {form(training)} on the training side"
+        return f"underfit: the learning rate had fallen to 0 after {steps} steps, with {form(training)} on the training set"
     smooth = _smooth(validation)
     best = int(np.nanargmax(smooth[:kept])) if np.isfinite(smooth[:kept]).any() else kept - 1
     if smooth[best] - smooth[kept - 1] > FELL:

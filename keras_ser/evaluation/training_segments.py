@@ -20,7 +20,7 @@ def _means(counted: Iterable[Counted]) -> pd.DataFrame:
 
 
 def class_counts(counted: Iterable[Counted]) -> list[dict[str, Any]]:
-    """Return a row for each protocol and class: its clips and segments on the training side, over all streams, means over runs."""
+    """Return a row for each protocol and class: its clips and segments on the training set, over all streams, means over runs."""
     means = _means(counted)
     share = means["segments"] / means.groupby("protocol")["segments"].transform("sum")
     return means.assign(**{"% of segments": 100 * share}).to_dict("records")

@@ -56,7 +56,7 @@ def trials(
     if not all(found.any() for found in numbers.values()):
         raise TrialsError(
             "verification needs a pair of clips of one speaker and a pair of two. "
-            f"Received: {len(codes)} clips of {len(set(codes))} speakers. Take test sides with more of them."
+            f"Received: {len(codes)} clips of {len(set(codes))} speakers. Take test sets with more of them."
         )
     if most is None:
         a, b = np.triu_indices(len(codes), 1)

@@ -26,7 +26,7 @@ NAME = "course"  # base name of the files
 def course_report(title: str, systems: Mapping[str, System], data: Data, compared: Sequence[str]) -> Report:
     """Draw validation accuracy by epoch, a panel for each fold, and t-SNE of two systems' test clips.
 
-    The curves are those of a protocol that selects the epoch on the test side, if there is one (the paper's figure), and are marked
+    The curves are those of a protocol that selects the epoch on the test set, if there is one (the paper's figure), and are marked
     as leaking; each system's are of its lowest seed. The embeddings are of the most valid protocol, of the lowest seed and fold
     that both systems have. A note says what cannot be drawn.
 
@@ -69,11 +69,11 @@ def _curves(systems: Mapping[str, System], data: Data, task: Task, protocol: Pro
                 if column in history:
                     found.setdefault((fold, _heading(run, data, protocol)), {})[name] = 100 * history[column]
     if not found:
-        return f"No accuracy by epoch: the runs of {protocol.name} have no validation side."
+        return f"No accuracy by epoch: the runs of {protocol.name} have no validation set."
     curves = {heading: found[fold, heading] for fold, heading in sorted(found)}
     same = f"seed {min(seeds.values())}"
     said = same if len({*seeds.values()}) == 1 else f"seeds {', '.join(f'{n} {s}' for n, s in seeds.items())}"
-    leaking = " (LEAKING: the epoch is chosen on the test side)" * protocol.chosen_on_test
+    leaking = " (LEAKING: the epoch is chosen on the test set)" * protocol.chosen_on_test
     caption = f"Validation accuracy by epoch, {protocol.name}, {said}{leaking}"
     return Picture(f"{NAME}-curves.png", caption, partial(by_panel, curves, "validation accuracy, %"))
 
@@ -83,8 +83,8 @@ def _heading(run: Run, data: Data, protocol: Protocol) -> str:
     test = set(run.split.test)
     tested = f"{listed(sorted({u.speaker or 'unknown' for u in data.corpus if u.id in test}))} (fold {run.split.fold})"
     if protocol.chosen_on_test:
-        return f"LEAKING: validated on\nthe test side, {tested}"
-    return f"validation side of the run\nthat tests {tested}"
+        return f"LEAKING: validated on\nthe test set, {tested}"
+    return f"validation set of the run\nthat tests {tested}"
 
 
 def _embeddings(

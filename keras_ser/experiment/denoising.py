@@ -61,7 +61,7 @@ def run_denoising(
         noises: names as in a stream; those not used in training are unseen. Each is used in its test section, which no
             training uses.
         snrs: SNR_in in dB, over all samples of a clip.
-        clips: number of test clips per run, evenly spread over its test side.
+        clips: number of test clips per run, evenly spread over its test set.
         folds: see `jobs`.
         paper: (noise, snr_in) -> {method: the paper's SNR_out}.
         notes: further sentences of the report.
@@ -149,7 +149,7 @@ def score_run(
     measures: Sequence[str],
     on_step: Callable[[str], None],
 ) -> pd.DataFrame:
-    """Return a row per (noise, snr_in, clip, method) of a run's test side; see `keras_ser.evaluation.denoising`."""
+    """Return a row per (noise, snr_in, clip, method) of a run's test set; see `keras_ser.evaluation.denoising`."""
     recipe = run.recipe
     rate = recipe.frontend.sample_rate
     tested = tested_clips(run, data, clips)
@@ -192,7 +192,7 @@ def _measured(name: str, clean: np.ndarray, estimate: np.ndarray, rate: int) -> 
 
 
 def tested_clips(run: Run, data: Data, clips: int | None = None) -> list[Clip]:
-    """Return the test side's clips, or `clips` of them, evenly spread, without silent ones."""
+    """Return the test set's clips, or `clips` of them, evenly spread, without silent ones."""
     wanted = set(run.split.test) - set(data.cache.dropped)
     numbers = np.array([i for i, u in enumerate(data.corpus) if u.id in wanted])
     if clips is not None and clips < len(numbers):

@@ -35,11 +35,11 @@ def final_runs(recipe: Recipe, folder: Path) -> list[Run]:
     """Return the finished runs of the recipe's cross-validation in an experiment's folder.
 
     Raises:
-        UserError: there is none yet, it is of another recipe, or the recipe cannot be trained without a validation side.
+        UserError: there is none yet, it is of another recipe, or the recipe cannot be trained without a validation set.
     """
     if "plateau" in {each.optimizer.schedule for each in (recipe, recipe.first) if each is not None}:
         raise UserError(
-            f"{recipe.name} lowers its learning rate by the validation side (schedule 'plateau'), and a model on all clips has "
+            f"{recipe.name} lowers its learning rate by the validation set (schedule 'plateau'), and a model on all clips has "
             "none: use another schedule, e.g. --set optimizer.schedule=cosine."
         )
     try:
@@ -125,7 +125,7 @@ def _lines(
     )
     number = "1 run" if number == "1 runs" else number
     line = (
-        f"This model has no test side. For its expected score see the cross-validation ({protocol}, {number}), "
+        f"This model has no test set. For its expected score see the cross-validation ({protocol}, {number}), "
         f"{folder / 'report.md' if apart else '../../report.md'}."
     )
     if scored:

@@ -142,7 +142,7 @@ def check_splits(
 
 
 def by_validity(protocols: Iterable[Protocol]) -> tuple[Protocol, ...]:
-    """Sort protocols: the last one does not select on the test side, keeps windows of a clip together, and speakers (or else
+    """Sort protocols: the last one does not select on the test set, keeps windows of a clip together, and speakers (or else
     another column) apart, if any does."""
     return tuple(
         sorted(
@@ -161,7 +161,7 @@ def unit(data: Data) -> str:
 
 
 def tested(run: Run, data: Data, protocol: str) -> pd.DataFrame:
-    """Return a run's predictions of its test side as a table for `keras_ser.evaluation`."""
+    """Return a run's predictions of its test set as a table for `keras_ser.evaluation`."""
     table = predict(run.model(), run.recipe, data, run.split, group=unit(data))
     for name, value in (("seed", run.seed), ("fold", run.split.fold), ("protocol", protocol)):
         table.insert(0, name, value)

@@ -137,13 +137,13 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     }[protocol.kind]
     row, sides = "setting" if is_baseline(recipe) else "epoch", sum(len(split.validation) for split in splits)
     if protocol.chosen_on_test:
-        chosen = f"LEAKING: the {row} is chosen on the test side, so its scores are too high and invalid"
+        chosen = f"LEAKING: the {row} is chosen on the test set, so its scores are too high and invalid"
     elif not sides and row == "setting":
-        chosen = "no validation side: the settings are fixed"
+        chosen = "no validation set: the settings are fixed"
     elif not sides:
-        chosen = "no validation side: all epochs are trained and the last one is kept"
+        chosen = "no validation set: all epochs are trained and the last one is kept"
     elif recipe.keeps_last and row == "epoch":
-        chosen = "the learning rate falls to 0 and the last epoch is kept: the validation side selects nothing"
+        chosen = "the learning rate falls to 0 and the last epoch is kept: the validation set selects nothing"
     elif protocol.kind == "cross-corpus":
         chosen = f"the {row} is chosen on {protocol.validation:.0%} of the {protocol.by}s"
     elif protocol.validation < 1:
@@ -151,7 +151,7 @@ def protocol_facts(protocol: Protocol, data: Data, recipe: Recipe) -> dict[str, 
     else:
         plural = "s" if protocol.validation > 1 else ""
         what = "fold" if protocol.kind == "stratified-k-fold" else protocol.by
-        chosen = f"the {row} is chosen on {int(protocol.validation)} {what}{plural} of the training side"
+        chosen = f"the {row} is chosen on {int(protocol.validation)} {what}{plural} of the training set"
         chosen += f", of the tested one's {protocol.within} where there are such" if protocol.within else ""
     if not protocol.together:
         described += " (LEAKING: copies and segments of one recording are on both sides)"
@@ -218,7 +218,7 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
     for task in recipe.tasks:
         if task.columns:
             found.append(
-                f"{task.name}: {len(task.labels)} clusters of {' and '.join(task.columns)}, fitted on each fold's training side: "
+                f"{task.name}: {len(task.labels)} clusters of {' and '.join(task.columns)}, fitted on each fold's training set: "
                 "the cluster of a clip between two of them depends on the fold."
             )
         if task.identity and any(task.column in protocol.columns_apart for protocol in recipe.protocols):

@@ -44,7 +44,7 @@ def run_robustness(
     """Score runs in every noise of a folder, and write the report.
 
     Args:
-        runs: runs of one recipe, each tested on its own test side.
+        runs: runs of one recipe, each tested on its own test set.
         data: the recipe's corpora.
         noise_root: folder of noise files, of which the test section (the last fifth) is used.
         out: folder of the report; each run's own scores are written to its folder as they are computed, if it is writable.
@@ -65,7 +65,7 @@ def run_robustness(
         raise UserError(f"a noise curve needs a task with classes; {task.name!r} is continuous.")
     if any(task not in judged(recipe.tasks, run.split) for run in runs):
         raise UserError(
-            f"the test side's {task.column}s were not trained on, so that {task.name!r} cannot be scored there."
+            f"the test set's {task.column}s were not trained on, so that {task.name!r} cannot be scored there."
         )
     if denoisers and recipe.first is not None:
         raise UserError("a cascade has its own model 1: omit --denoiser.")

@@ -74,7 +74,7 @@ def run_predictions(folder: Path, job: Job, data: Data) -> pd.DataFrame:
     """Return the predictions of a finished job.
 
     Raises:
-        RunError: the file is damaged, or lacks clips of the test side.
+        RunError: the file is damaged, or lacks clips of the test set.
     """
     path = folder / job.folder / PREDICTIONS
 

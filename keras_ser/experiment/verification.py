@@ -85,7 +85,7 @@ def run_verification(
 
     Raises:
         RunError: no run is finished.
-        UserError: see `check_verifiable`; or a test side has no two clips of one speaker.
+        UserError: see `check_verifiable`; or a test set has no two clips of one speaker.
     """
     check_verifiable((system.recipe for system in systems.values()), [data.corpus])
     todo, missing = [], [sentence for system in systems.values() for sentence in system.missing]
@@ -132,7 +132,7 @@ def run_enrolled(
     Args:
         systems: name -> its runs.
         corpora: the corpora of the speakers, each with its waveforms. Speakers on whom a run of the fold, of whichever system, was
-            trained or validated are left out (of its own corpus, those of the test side remain), so that all systems are scored on
+            trained or validated are left out (of its own corpus, those of the test set remain), so that all systems are scored on
             the same trials, and so are speakers with too few clips; the report says so.
         out: where the report goes.
         utterances: number of utterances that enrol a speaker.
@@ -244,7 +244,7 @@ def _enrolled_scores(
 
 
 def trial_scores(run: Run, data: Data, most: int | None, step: Callable[[str], None]) -> pd.DataFrame:
-    """Return a row per trial of a run's test side: a, b, speaker_a, speaker_b, gender_a, gender_b, same, score.
+    """Return a row per trial of a run's test set: a, b, speaker_a, speaker_b, gender_a, gender_b, same, score.
 
     The trials depend only on the split, so that all systems share them.
     """

@@ -46,7 +46,7 @@ def run_views(run: Run, data: Data) -> Iterator[Picture]:
 def _points(run: Run, data: Data, whole: Any, layer: str) -> tuple[np.ndarray, dict[str, list[str]], np.ndarray]:
     """Return a layer's output (clips, units) for training and test clips, their labels, and a mask of test clips.
 
-    Where only other corpora train, the clips are those of the test side.
+    Where only other corpora train, the clips are those of the test set.
     The output is averaged over each clip's valid frames: otherwise the padding of the last segment would show the clip's length.
     """
     from keras_ser.models.whole_model import embedder

@@ -1,6 +1,6 @@
 """scikit-learn's random forest on the features of a clip, a baseline in the papers' tables.
 
-A model is fitted for each value of `leaf`, and the one with the best score on the validation side is kept.
+A model is fitted for each value of `leaf`, and the one with the best score on the validation set is kept.
 """
 
 from dataclasses import dataclass
@@ -38,7 +38,7 @@ class Config:
 
 
 def candidates(config: Config) -> list[dict[str, Any]]:
-    """Return the settings to choose from on the validation side."""
+    """Return the settings to choose from on the validation set."""
     return [{"leaf": value} for value in config.leaf]
 
 

@@ -1,8 +1,8 @@
 """scikit-learn's support vector machine on the features of a clip, the reference in the papers' tables.
 
-    standardisation (of the training side) -> SVC, or SVR for a continuous task
+    standardisation (of the training set) -> SVC, or SVR for a continuous task
 
-A model is fitted for each value of `C`, and the one with the best score on the validation side is kept. Its scores are
+A model is fitted for each value of `C`, and the one with the best score on the validation set is kept. Its scores are
 the softmax of the decision values: they rank classes as the decisions do, but are not calibrated probabilities.
 """
 
@@ -44,7 +44,7 @@ class Config:
 
 
 def candidates(config: Config) -> list[dict[str, Any]]:
-    """Return the settings to choose from on the validation side."""
+    """Return the settings to choose from on the validation set."""
     return [{"C": value} for value in config.C]
 
 

@@ -35,7 +35,7 @@ LOG = logging.getLogger(__name__)
 
 
 class TrainingData:
-    """The training side of a split: feature statistics, and a data set for each epoch.
+    """The training set of a split: feature statistics, and a data set for each epoch.
 
     Args:
         sources: the streams. The first defines the length of an epoch. Shorter streams repeat; longer ones are subsampled in

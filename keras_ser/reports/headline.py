@@ -80,7 +80,7 @@ def _scored(result: TaskScores, facts: Mapping[str, Any], axis: str) -> str:
     value = f"{name} {form(score.value)}{unit}{interval}"
     line = f"**{result.task}, {result.protocol}: {value}**{chance}. {basis}. {', '.join(counted)}."
     shared = f" Test speakers {in_training(facts)}." if facts.get("speaker_dependent") else ""
-    return line + shared + (f" The test side chose the {axis}." if facts.get("chosen_on_test") else "")
+    return line + shared + (f" The test set chose the {axis}." if facts.get("chosen_on_test") else "")
 
 
 def in_training(facts: Mapping[str, Any]) -> str:

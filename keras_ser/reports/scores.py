@@ -188,7 +188,7 @@ def _caution(results: Sequence[TaskScores], protocols: Mapping[str, Any], axis: 
             shared.setdefault(in_training(facts), []).append(name)
     said = [f"{', '.join(names)}: test speakers {what}" for what, names in shared.items()]
     leaking = [name for name, facts in protocols.items() if facts.get("chosen_on_test")]
-    said += [f"{', '.join(leaking)}: the test side chose the {axis}, not to be believed"] if leaking else []
+    said += [f"{', '.join(leaking)}: the test set chose the {axis}, not to be believed"] if leaking else []
     for result in results:
         if result.absent_altogether and len(result.labels) <= MANY_CLASSES:
             said.append(

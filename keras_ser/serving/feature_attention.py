@@ -1,10 +1,10 @@
 """Explain which input features drive each task's prediction, by the attention of MT-A-DNN.
 
 The attention a_j of a task weighs the J units of the last shared layer. Two measures relate it to the features x_i (mean 0 and
-variance 1 over the training side):
+variance 1 over the training set):
 
 * contribution, signed: integrated gradients (Sundararajan et al. 2017, arXiv:1703.01365, eq. 1) of the logarithm of the
-  predicted class's probability, from the mean of the training side to the clip,
+  predicted class's probability, from the mean of the training set to the clip,
 
       c_i = x_i integral_0^1 d log p(t x) / d x_i dt,    sum_i c_i = log p(x) - log p(0)
 
@@ -46,7 +46,7 @@ class TaskAttention:
     label: str  # the predicted class, or "value" for a continuous task
     probability: float  # probability of that class, or the value
     # A row per feature, the largest absolute contribution first, with the columns "feature", "value" (standard deviations
-    # from the training side's mean), "contribution" (to log p(label)), "attention" (share r) and "even" (share r' of a
+    # from the training set's mean), "contribution" (to log p(label)), "attention" (share r) and "even" (share r' of a
     # uniform attention)
     features: pd.DataFrame
     units: np.ndarray  # (units,) attention over the last shared layer

@@ -5,7 +5,7 @@ continuous task: of its value), from a baseline x' to the clip's features x,
 
     c_i = (x_i - x'_i) integral_0^1 d log p(x' + t (x - x')) / d x_i dt,    sum_i c_i = log p(x) - log p(x')
 
-The baseline is the mean frame of the training side if the network standardises its features by it, otherwise 0: the mean of a clip
+The baseline is the mean frame of the training set if the network standardises its features by it, otherwise 0: the mean of a clip
 that its front end standardises, but only a point of reference for the frames of a frozen wav2vec 2.0. For a raw waveform it is
 white noise of the same level, since networks that normalise their activations give the same prediction at any level. The integral
 is a midpoint sum, refined until the sum over all frames and bins equals the difference of the outputs to 1 %.
@@ -69,7 +69,7 @@ class Attributor:
         kinds: dict[str, list[str]] = {}
         for name in features:
             noise = "white noise of the clip's level" if self._is_waveform(name) else "0"
-            kinds.setdefault("the mean frame of the training side" if name in self.standardised else noise, []).append(
+            kinds.setdefault("the mean frame of the training set" if name in self.standardised else noise, []).append(
                 name
             )
         return ", ".join(f"{kind} ({', '.join(names)})" if len(kinds) > 1 else kind for kind, names in kinds.items())

@@ -204,7 +204,7 @@ def of_runs(runs: Sequence["Run"]) -> Predictor:
     """Return the predictor of a run, or of the mean probabilities and values of several runs of a recipe, e.g. folds or seeds.
 
     A front end shared by networks computes its features once (see `averaging`). Raises UserError for runs of different tasks,
-    classes or clusters, which are fitted on the training side of each fold.
+    classes or clusters, which are fitted on the training set of each fold.
     """
     from keras_ser.serving.averaging import averaged, check_together
 

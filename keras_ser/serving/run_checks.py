@@ -46,10 +46,10 @@ def check_run(run: Run, data: Data | None, train: bool = True, on_epoch: OnEpoch
     * alone = in a batch: probabilities of a clip do not depend on the rest of its batch.
     * recording level: the test score if all clips are 10 dB quieter or louder, for information.
     * export: its SavedModel gives the same predictions as Keras.
-    * shuffled labels: the same recipe, trained on shuffled labels of the main task, is at chance on the test side, so that nothing
+    * shuffled labels: the same recipe, trained on shuffled labels of the main task, is at chance on the test set, so that nothing
       about the test clips reaches it. It takes as long as the run did, and is kept in RUN/check.
 
-    A run on all clips of its corpus has no test side: its training score and its export are checked.
+    A run on all clips of its corpus has no test set: its training score and its export are checked.
 
     Args:
         run: a finished run.
@@ -60,7 +60,7 @@ def check_run(run: Run, data: Data | None, train: bool = True, on_epoch: OnEpoch
     found = _among_others(run)
     if run.split.final:
         yield _learned(found, {"training": found.training})
-        yield Check("test side", None, ALL_CLIPS)
+        yield Check("test set", None, ALL_CLIPS)
         yield _exported(run)
         return
     model, form = run.model(), form_of(found.metric)
@@ -82,7 +82,7 @@ def check_run(run: Run, data: Data | None, train: bool = True, on_epoch: OnEpoch
     if train and lacking:
         yield Check("shuffled labels", None, f"training needs {', '.join(lacking)}, no longer where it was read from")
     elif train and math.isnan(tested):
-        yield Check("shuffled labels", None, f"no {task.name} of the test side occurs in training")
+        yield Check("shuffled labels", None, f"no {task.name} of the test set occurs in training")
     elif train and task.name not in run.recipe.shuffle:
         control = run.recipe.replace(shuffle=(*run.recipe.shuffle, task.name))
         target = run.folder / "check" / control.hash

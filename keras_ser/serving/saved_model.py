@@ -242,9 +242,9 @@ def _facts_of_run(run: Run) -> dict[str, Any]:
 
 
 def _metrics(run: Run) -> dict[str, Any]:
-    """UAR and accuracy on the run's own test side, each task on the stream that a report scores it on.
+    """UAR and accuracy on the run's own test set, each task on the stream that a report scores it on.
 
-    Includes the number of test speakers, and whether the training side shares them.
+    Includes the number of test speakers, and whether the training set shares them.
     """
     from keras_ser.evaluation import read_predictions
     from keras_ser.evaluation.scores import score
@@ -252,7 +252,7 @@ def _metrics(run: Run) -> dict[str, Any]:
     from keras_ser.training.predictions import judged
 
     file = run.folder / PREDICTIONS
-    # no metrics if the test side selected the model
+    # no metrics if the test set selected the model
     if not file.exists() or run.split.chosen_on_test:
         return {}
     table = read_predictions(file)

@@ -36,17 +36,17 @@ class Protocol:
         test: for "random", the share of clips to test (cuts of one recording stay together and count as one); for "matched", the
             number (or share) of values of `by` to test.
         match: columns for "matched", e.g. ("gender", "age_group"): among many random choices (drawn by the seed), the one whose
-            sides differ least is taken, by the sum of the columns' total variation distances between training and test side;
+            sides differ least is taken, by the sum of the columns' total variation distances between training and test set;
             each value of `by` counts once.
         stated: for "stated", a tuple of test values for each fold.
-        validation: size of the side that is used to choose the model, taken from the training side. Below 1: a share of its
+        validation: size of the side that is used to choose the model, taken from the training set. Below 1: a share of its
             clips, drawn by the seed (their speakers are also trained on). 1 or more (not for "random"): a number of values of
             `by`, those that follow the tested ones, so that they rotate with the folds (of the column "subset", first the official
-            validation part); for "stratified-k-fold", a number of folds. 0 = no validation side.
+            validation part); for "stratified-k-fold", a number of folds. 0 = no validation set.
         apart: further columns, besides `by`, whose values must be on one side only.
         within: a column; values of `by` that share its value with the tested ones are the first to be used for validation, e.g.
             "session" for the other speaker of a dialogue. "" = use the order alone.
-        chosen_on_test: use the test side as the validation side, so that it chooses the model, as in some published code. The
+        chosen_on_test: use the test set as the validation set, so that it chooses the model, as in some published code. The
             scores are too high, and reports mark them. Requires validation=0.
         together: keep copies and cuts of one recording on one side. False = a split that leaks, as in some papers ("random"
             only); reports mark it.
@@ -95,7 +95,7 @@ class Protocol:
             )
         if self.chosen_on_test and self.validation:
             raise UserError(
-                "`chosen_on_test` makes the test side the validation side: it needs validation=0. "
+                "`chosen_on_test` makes the test set the validation set: it needs validation=0. "
                 f"Received: validation={self.validation:g}."
             )
         if (self.kind == "matched") != bool(self.match):
@@ -235,9 +235,9 @@ class Protocol:
         return Split(self.name, fold, ids["train"], ids["validation"], ids["test"], self.columns_apart)
 
     def _share(self, split: Split, corpus: Corpus, seed: int, hashes: Mapping[str, str], stratify: str | None) -> Split:
-        """Draw the validation side from the clips of the training side; only the test side is kept apart."""
+        """Draw the validation set from the clips of the training set; only the test set is kept apart."""
         train = set(split.train)
-        # clips that are also on the test side stay here, for `check_split` to find
+        # clips that are also in the test set stay here, for `check_split` to find
         units = [[i for i in ids if i in train] for ids in held_together(corpus, hashes)]
         sides = drawn([ids for ids in units if ids], {"validation": self.validation}, corpus, seed, stratify)
         return dataclasses.replace(split, train=sides["train"], validation=sides["validation"], validation_apart=False)
@@ -287,7 +287,7 @@ class Protocol:
         return tuple(made)
 
     def _random(self, corpus: Corpus, seed: int, hashes: Mapping[str, str], stratify: str | None) -> Split:
-        # the validation share is relative to the clips that are not on the test side
+        # the validation share is relative to the clips that are not in the test set
         shares = {"test": self.test, "validation": self.validation * (1 - self.test)}
         units = held_together(corpus, hashes) if self.together else [[u.id] for u in corpus]
         sides = drawn(units, shares, corpus, seed, stratify)

@@ -1,4 +1,4 @@
-"""`Split`: the training, validation and test sides; and `check_split`, which rejects splits that leak."""
+"""`Split`: the training, validation and test sets; and `check_split`, which rejects splits that leak."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -31,16 +31,16 @@ class Split:
         fold: number of the fold, from 0.
         train, validation, test: utterance ids; validation may be empty (then the last epoch is used).
         apart: columns whose values are on one side only. Without "speaker" the split is speaker-dependent.
-        validation_apart: False if the validation side was drawn from the training side's clips: then `apart` only holds
-            between the test side and the other two.
+        validation_apart: False if the validation set was drawn from the training set's clips: then `apart` only holds
+            between the test set and the other two.
         together: False if copies and cuts of one recording may be on several sides (a deliberate leak).
-        foreign: True if only other corpora train: the training side is empty.
-        chosen_on_test: True if the validation side is the test side (a deliberate leak).
+        foreign: True if only other corpora train: the training set is empty.
+        chosen_on_test: True if the validation set is the test set (a deliberate leak).
         final: True if every clip may train, and none is tested.
 
     Raises:
-        CorpusError: the training side is empty (with `foreign`: not empty), or the test side is (with `final`: not empty).
-        LeakageError: an id occurs twice, or the validation side is not the test side despite `chosen_on_test`.
+        CorpusError: the training set is empty (with `foreign`: not empty), or the test set is (with `final`: not empty).
+        LeakageError: an id occurs twice, or the validation set is not the test set despite `chosen_on_test`.
     """
 
     protocol: str
@@ -62,7 +62,7 @@ class Split:
                 f"split {self.protocol!r}: only other corpora may train. Received: {len(self.train)} training clips of its own."
             )
         if self.chosen_on_test and self.validation != self.test:
-            raise LeakageError("a split with `chosen_on_test` must have its test side as its validation side.")
+            raise LeakageError("a split with `chosen_on_test` must have its test set as its validation set.")
         if self.final and self.test:
             raise CorpusError(
                 f"split {self.protocol!r}: a final model tests nothing. Received: {len(self.test)} clips."
@@ -70,7 +70,7 @@ class Split:
         if not (self.train or self.foreign) or not (self.test or self.final):
             empty = "test" if self.train or self.foreign else "train"
             raise CorpusError(
-                f"split {self.protocol!r}, fold {self.fold}: the {empty} side is empty. Use another protocol."
+                f"split {self.protocol!r}, fold {self.fold}: the {empty} set is empty. Use another protocol."
             )
         for i, a in enumerate(SIDES):
             twice = sorted(name for name, count in Counter(getattr(self, a)).items() if count > 1)
@@ -177,7 +177,7 @@ def _check_auxiliary(
         if both:
             raise LeakageError(
                 f"{where}: {column} must be on one side only, and the auxiliary corpus {other.name} holds some of the validation "
-                f"or test side: {listed(sorted({name for name in names.values() if comparable(name) in both}))}. Take their clips "
+                f"or test set: {listed(sorted({name for name in names.values() if comparable(name) in both}))}. Take their clips "
                 "out of the auxiliary corpus; if they only share a name, write it there as CORPUS/NAME."
             )
     files = {file_of(corpus, known[i].path): i for i in tested}
@@ -187,7 +187,7 @@ def _check_auxiliary(
     both = [f"{i} = {held_out}" for i, held_out in cuts.items() if held_out]
     if both:
         raise LeakageError(
-            f"{where}: the auxiliary corpus {other.name} holds recordings of the validation or test side: {listed(both)}. "
+            f"{where}: the auxiliary corpus {other.name} holds recordings of the validation or test set: {listed(both)}. "
             "Leave them out, or take it from other recordings."
         )
 

@@ -1,6 +1,6 @@
 """Baselines: scikit-learn pipelines on front-end features or openSMILE functionals of a clip.
 
-Settings take the role of a network's epochs: the validation side selects one, and history.csv has a row for each.
+Settings take the role of a network's epochs: the validation set selects one, and history.csv has a row for each.
 """
 
 from collections.abc import Sequence
@@ -27,7 +27,7 @@ from keras_ser.training.run import PIPELINES
 def train_estimators(
     recipe: Recipe, data: Data, split: Split, out: Path, seed: int, stage: str, on_epoch: OnEpoch | None = None
 ) -> None:
-    """Fit every setting and keep the best on the validation side.
+    """Fit every setting and keep the best on the validation set.
 
     Writes model.skops, history.csv and history.json to the run's folder `out`. `on_epoch` is called with (stage, number of the
     setting, number of settings, logs), and while functionals are computed with (name of the functionals, clip, clips, {}).

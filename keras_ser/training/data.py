@@ -114,7 +114,7 @@ class Data:
             recipe: the recipe.
             number: number of the stream.
             split: the split.
-            side: "train", "validation" or "test". The balance always comes from the training side.
+            side: "train", "validation" or "test". The balance always comes from the training set.
             seed: draws generated noises, and the labelled speakers.
 
         Raises:
@@ -129,7 +129,7 @@ class Data:
         )
         if not len(indices):
             raise CorpusError(
-                f"{corpus.name} has no readable clip on the {side} side of protocol {split.protocol!r}, fold {split.fold}. "
+                f"{corpus.name} has no readable clip in the {side} set of protocol {split.protocol!r}, fold {split.fold}. "
                 "Mend the files, or choose another protocol or fold."
             )
         main, table = recipe.tasks[0], None
@@ -180,7 +180,7 @@ class Data:
         return [(corpus, waveforms.hashes) for corpus, waveforms in self.auxiliary.values()]
 
     def _babble(self, recipe: Recipe, split: Split) -> list[np.ndarray]:
-        """Return speech of the training side: of the recipe's corpus, or of the other corpora that alone train."""
+        """Return speech of the training set: of the recipe's corpus, or of the other corpora that alone train."""
         if not split.foreign:
             return self.speech(split.train)
         found = []

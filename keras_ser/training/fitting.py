@@ -233,7 +233,7 @@ def _class_counts(recipe: Recipe, training: TrainingData) -> dict[str, Any]:
 
 
 def _standardise(network: Network, training: TrainingData) -> None:
-    """Set the network's normalisations to the statistics of the training side, if these were measured."""
+    """Set the network's normalisations to the statistics of the training set, if these were measured."""
     for names, layer in network.normalizations.items():
         found = [training.statistics[name] for name in names]
         if training.measure:

@@ -43,7 +43,7 @@ def train_epochs(
         batches: function from the number of the first epoch to a tf.data.Dataset of (x, y, w) up to the last epoch.
         steps: batches per epoch.
         network: keras.Model.
-        validate: returns the scores of the current network, see `side_scores`; None = no validation side.
+        validate: returns the scores of the current network, see `side_scores`; None = no validation set.
         out: the run's folder (state.npz, history.csv, tensorboard/).
         seed: seed of the run, for history.json and errors.
         stage: name of the model, for progress and errors.

@@ -165,29 +165,29 @@ def check_baseline(recipe: Recipe) -> None:
 
 
 def check_choice(recipe: Recipe, corpus: Corpus, split: Split) -> None:
-    """Refuse a split on which the recipe cannot be trained, or whose validation side cannot select the epoch.
+    """Refuse a split on which the recipe cannot be trained, or whose validation set cannot select the epoch.
 
     Raises:
-        UserError: the validation side cannot score the main task or `monitor`; or a baseline has a single training class, or
-            several settings without a validation side.
+        UserError: the validation set cannot score the main task or `monitor`; or a baseline has a single training class, or
+            several settings without a validation set.
     """
     if is_baseline(recipe):
         check_baseline_split(recipe, corpus, split)
     main, tasks = recipe.tasks[0], judged(recipe.tasks, split, "validation")
     if split.validation and not recipe.monitor and main not in tasks:
         raise UserError(
-            f"cannot select the epoch by {main.name!r}: the validation side has {main.column}s that are not in the training side. "
+            f"cannot select the epoch by {main.name!r}: the validation set has {main.column}s that are not in the training set. "
             "Train all epochs (--set protocols.NAME.validation=0), or choose by a share of the clips (validation=0.1)."
         )
     if split.validation and recipe.monitor and recipe.monitor not in monitors(tasks):
         raise UserError(
-            f"cannot select the epoch by {recipe.monitor!r}: the validation side has classes that are not in the training side. "
+            f"cannot select the epoch by {recipe.monitor!r}: the validation set has classes that are not in the training set. "
             f"Choose another monitor: {', '.join(monitors(tasks)) or 'none'}."
         )
 
 
 def check_baseline_split(recipe: Recipe, corpus: Corpus, split: Split) -> None:
-    """Refuse a training side with a single class, and several settings without a validation side."""
+    """Refuse a training set with a single class, and several settings without a validation set."""
     heard = {u.id: u for u in corpus}
     for task in recipe.tasks:
         if task.continuous or of_stream(task):
@@ -196,7 +196,7 @@ def check_baseline_split(recipe: Recipe, corpus: Corpus, split: Split) -> None:
         classes = sorted({task.labels[value] for value, weight in values if weight})
         if len(classes) < 2:
             raise UserError(
-                f"{recipe.model!r} needs at least 2 classes of {task.name!r}. The training side of protocol {split.protocol!r}, "
+                f"{recipe.model!r} needs at least 2 classes of {task.name!r}. The training set of protocol {split.protocol!r}, "
                 f"fold {split.fold}, has {', '.join(classes) or 'none'}. Choose another protocol, or leave out the fold (--folds)."
             )
     settings = model_module(recipe.model).candidates(recipe.config)
@@ -204,6 +204,6 @@ def check_baseline_split(recipe: Recipe, corpus: Corpus, split: Split) -> None:
         name = next(iter(settings[0]))
         raise UserError(
             f"{recipe.model!r} has {len(settings)} settings of {name!r}, but fold {split.fold} of {split.protocol!r} has no "
-            f"validation side to choose one by: set one (--set config.{name}={settings[0][name]}), or add that side "
+            f"validation set to choose one by: set one (--set config.{name}={settings[0][name]}), or add that side "
             f"(--set protocols.{split.protocol}.validation=..)."
         )

@@ -56,7 +56,7 @@ def check_start(
 
     Raises:
         UserError: the run is of another model.
-        LeakageError: clips of a test side, or their speakers (films, ..) if the split keeps these apart, trained or validated
+        LeakageError: clips of a test set, or their speakers (films, ..) if the split keeps these apart, trained or validated
             the run.
     """
     run = Run.load(Run.find(folder))

@@ -1,4 +1,4 @@
-"""Search a recipe's hyperparameters with KerasTuner, on validation sides only.
+"""Search a recipe's hyperparameters with KerasTuner, on validation sets only.
 
 Import `search` from `keras_ser.tuning.tuner`: it imports KerasTuner and thus TensorFlow, which checking a space does not need.
 """

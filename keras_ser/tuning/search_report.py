@@ -118,7 +118,7 @@ class Found:
         told = [
             f"Score: {self.monitor} {self._of_kept()}, mean over fold(s) {_list(folds)} of {protocol.name!r} and seed(s) "
             f"{_list(seeds)}. No trial saw its own fold's test data.",
-            "The best of many validation scores is too high, the more so with more trials: only a test side shows what "
+            "The best of many validation scores is too high, the more so with more trials: only a test set shows what "
             "the choice is worth.",
         ]
         told += self.conclusions()
@@ -159,14 +159,14 @@ class Found:
             told.append(f"A setting was proposed again, {self.repeats} times: there are fewer trials than requested.")
         if self.seen:
             told.append(
-                f"Clips of the validation sides used here are tested in {_list(self.seen)}, whose scores are therefore biased. "
+                f"Clips of the validation sets used here are tested in {_list(self.seen)}, whose scores are therefore biased. "
                 "Exclude those folds from a comparison, or search in each fold separately."
             )
         return told
 
     @functools.cached_property
     def seen(self) -> list[str]:
-        """Return the folds of the recipe's protocols whose test sides contain clips of the judging validation sides."""
+        """Return the folds of the recipe's protocols whose test sets contain clips of the judging validation sets."""
         heard = {i for job in self.jobs for i in job.split.validation}
         stratify = self.recipe.tasks[0].strata
         found = []

@@ -183,14 +183,14 @@ def check_space(recipe: Recipe, space: Space) -> None:
 def check_search(recipe: Recipe, space: Space, confirm: int) -> None:
     """Check a search before anything is decoded.
 
-    Raises UserError if its space cannot be searched (`check_space`), its protocol has no validation side, or the seeds of `confirm`
+    Raises UserError if its space cannot be searched (`check_space`), its protocol has no validation set, or the seeds of `confirm`
     would all give the same model, so that their scores would confirm nothing.
     """
     check_space(recipe, space)
     protocol = judging(recipe)
     if not protocol.validation:
         raise UserError(
-            f"a search needs a validation side, and the protocol {protocol.name} has none. Choose another protocol, or set one "
+            f"a search needs a validation set, and the protocol {protocol.name} has none. Choose another protocol, or set one "
             f"aside (--set protocols.{protocol.name}.validation={'0.1' if protocol.kind == 'random' else '1'})."
         )
     if confirm and deterministic_model(recipe):
@@ -246,14 +246,14 @@ def _ends(recipe: Recipe, each: Range | Choice) -> tuple:
 
 
 def judging(recipe: Recipe) -> Protocol:
-    """Return the protocol whose validation sides score a search: the first with disjoint columns, else the first.
+    """Return the protocol whose validation sets score a search: the first with disjoint columns, else the first.
 
-    Raises UserError if every protocol selects the epoch on the test side.
+    Raises UserError if every protocol selects the epoch on the test set.
     """
     valid = [protocol for protocol in recipe.protocols if not protocol.chosen_on_test]
     if not valid:
         raise UserError(
-            f"a search needs a validation side apart from the test side, and {recipe.protocols[0].name!r} selects on the test side "
+            f"a search needs a validation set apart from the test set, and {recipe.protocols[0].name!r} selects on the test set "
             f"(--set protocols.{recipe.protocols[0].name}.chosen_on_test=false, and its validation=1)."
         )
     return next((protocol for protocol in valid if protocol.columns_apart), valid[0])

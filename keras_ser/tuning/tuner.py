@@ -1,4 +1,4 @@
-"""`search`: select a recipe's hyperparameters with KerasTuner, on validation sides only."""
+"""`search`: select a recipe's hyperparameters with KerasTuner, on validation sets only."""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ def search(
     """Train a recipe with different hyperparameters and keep those with the best validation score.
 
     A trial's score is the monitored score (`Recipe.monitor`) of the kept epoch, or its mean over the `smoothing` epochs up to that
-    one where the score chooses the epoch, averaged over folds and seeds; no test side is used. The unchanged recipe is the first
+    one where the score chooses the epoch, averaged over folds and seeds; no test set is used. The unchanged recipe is the first
     trial, so its validation score is a lower bound of the best. An interrupted search continues where it stopped, and a finished
     one can be extended by more trials: finished runs are not trained again, nor are settings that diverged or cannot be trained. A
     failed trial does not end the search: it has no score, and the report gives the reason. If the setting is not the reason (a
@@ -60,7 +60,7 @@ def search(
         space: The keys to change, with their ranges or values.
         folder: Folder of the search: runs/, tuner/ (KerasTuner's files), trials.csv, tuning.md, its plots, recipe.json.
         trials: Number of trials besides the unchanged recipe (default: `TRIALS`; for a grid all its settings).
-        folds: Folds whose validation sides are scored.
+        folds: Folds whose validation sets are scored.
         seeds: Number of the recipe's seeds that each trial is trained with.
         method: "bayesian" (a Gaussian process), "random" or "grid" (choices only): KerasTuner's oracles, on the first seed.
         prune: "median" stops a trial whose best score so far in its first run is below the median of the finished trials at the
@@ -73,7 +73,7 @@ def search(
         **options: Passed to `keras_ser.training.fit` (strategy, on_epoch).
 
     Raises:
-        UserError: See `check_space` and `check_jobs`; no validation side; an unknown method; more seeds than the recipe's.
+        UserError: See `check_space` and `check_jobs`; no validation set; an unknown method; more seeds than the recipe's.
         RunError: The folder holds another search, another process searches in it, or every trial failed.
     """
     if method not in METHODS:
@@ -92,7 +92,7 @@ def search(
     todo = jobs(narrow, data, folds)
     blind = [f"{job.protocol.name}, fold {job.split.fold}" for job in todo if not job.split.validation]
     if blind:
-        raise UserError(f"a search needs a validation side, and {blind[0]} has none. Choose another protocol or fold.")
+        raise UserError(f"a search needs a validation set, and {blind[0]} has none. Choose another protocol or fold.")
     if method == "grid":
         trials = check_grid(space, trials)
     trials = trials or TRIALS

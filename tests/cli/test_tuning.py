@@ -112,7 +112,7 @@ def test_the_terminal_tells_what_the_search_has_shown(best, manifest, tmp_path, 
 
 @pytest.mark.slow
 def test_from_a_corpus_to_a_recipe(manifest, tmp_path, capsys):
-    """The scores are the runs' own, and no test side is read."""
+    """The scores are the runs' own, and no test set is read."""
     arguments = ["--trials=1", "--method=random", "--space=config.beta=0.1:1", "--space=config.units=3,4"]
     assert tune(manifest, tmp_path / "out", *arguments) == 0
     said = capsys.readouterr().out

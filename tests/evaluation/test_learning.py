@@ -56,11 +56,11 @@ def test_figures_are_those_of_the_kept_epoch():
     ("made", "verdict"),
     [
         (run(FLAT, HELD, 0.97), "learned"),
-        (run(UP, curve((1, 0.3), (20, 0.6)), 0.85), "underfit: still rising on both sides when its 20 epochs ended"),
-        # patience ended it early, by chance, on a validation side of few clips
+        (run(UP, curve((1, 0.3), (20, 0.6)), 0.85), "underfit: both scores were still rising when its 20 epochs ended"),
+        # patience ended it early, by chance, on a validation set of few clips
         (
             run(UP[:9], HELD[::-1][:9], 0.7, kept=9),
-            "underfit: patience ended it at 36 steps, when the training side had 70.0 and was still rising",
+            "underfit: patience ended it at 36 steps, when the training set had 70.0 and was still rising",
         ),
         (run(UP[:9], HELD[::-1][:9], 0.95, kept=9), "learned"),
         (
@@ -73,7 +73,7 @@ def test_figures_are_those_of_the_kept_epoch():
         ),
         (
             run(FLAT * 0.6, HELD, 0.66),
-            "underfit: 66.0 on the training side, nearer to chance (33.3) than to a perfect score",
+            "underfit: 66.0 on the training set, nearer to chance (33.3) than to a perfect score",
         ),
         (
             run(FLAT, curve((1, 0.4), (5, 0.8), (20, 0.5)), 0.97),
@@ -82,23 +82,23 @@ def test_figures_are_those_of_the_kept_epoch():
         # nothing was chosen: all epochs are trained, and they were too few
         (
             run(UP, np.full(20, np.nan), 0.85, monitor=None),
-            "underfit: its epochs ended it at 80 steps, when the training side had 85.0 and was still rising",
+            "underfit: its epochs ended it at 80 steps, when the training set had 85.0 and was still rising",
         ),
         # a learning rate that falls to 0 makes both sides rise to the end
         (run(UP, curve((1, 0.3), (20, 0.6)), 0.85, recipe=ANNEALED), "learned"),
         # unless the schedule was too short
         (
             run(UP * 0.8, np.full(20, np.nan), 0.68, recipe=ANNEALED, monitor=None),
-            "underfit: the learning rate had fallen to 0 after 80 steps, with 68.0 on the training side",
+            "underfit: the learning rate had fallen to 0 after 80 steps, with 68.0 on the training set",
         ),
         (run(UP * 0.8, HELD, 0.81, recipe=ANNEALED), "learned"),
         (run(FLAT * 0.8, HELD, 0.75, recipe=ANNEALED), "learned"),
         # patience ended it before the learning rate had fallen
         (
             run(UP[:9], HELD[::-1][:9], 0.7, kept=9, recipe=ANNEALED),
-            "underfit: patience ended it at 36 steps, when the training side had 70.0 and was still rising",
+            "underfit: patience ended it at 36 steps, when the training set had 70.0 and was still rising",
         ),
-        (run(UP[:4], HELD[:4], 0.7), "underfit: 4 epochs, 16 steps, with 70.0 on the training side"),
+        (run(UP[:4], HELD[:4], 0.7), "underfit: 4 epochs, 16 steps, with 70.0 on the training set"),
         (run(FLAT[:4], HELD[:4], 0.95), "learned"),
         (run(FLAT, HELD, None), "unknown: trained by a version that did not note it"),
     ],
@@ -114,12 +114,12 @@ def test_a_run_is_held_against_the_others_of_its_recipe():
     found = together(others)
     assert [r.verdict for r in found] == [
         "learned",
-        "underfit: 83.0 on the training side, where other runs reach 97.0",
+        "underfit: 83.0 on the training set, where other runs reach 97.0",
         "learned",
     ]
     assert verdicts(found) == "1 of 3 underfit" and verdicts(found[:1]) == "learned"
     assert faults({"mtl": found}) == [
-        "mtl: 1 of 3 underfit (speakers, fold 1, seed 1: underfit: 83.0 on the training side, where other runs reach 97.0)."
+        "mtl: 1 of 3 underfit (speakers, fold 1, seed 1: underfit: 83.0 on the training set, where other runs reach 97.0)."
     ]
     assert not faults({"mtl": found[:1]})
     table = learning_table({"mtl": found, "single": found[:1]}, {("mtl", "speakers"): 0.654})
@@ -144,7 +144,7 @@ def test_baselines_have_scores_and_no_steps():
         recipe, {"epochs": [{"epoch": 1, "C": 1.0}], "best_epoch": 1, "training": {"emotion_uar": 0.4}}, "p", 0, 0
     )
     assert (found.steps, found.training) == (None, 0.4) and np.isnan(found.validation)
-    assert found.verdict == "underfit: 40.0 on the training side, nearer to chance (33.3) than to a perfect score"
+    assert found.verdict == "underfit: 40.0 on the training set, nearer to chance (33.3) than to a perfect score"
     assert strict_json(dataclasses.asdict(found))["validation"] is None
 
 
@@ -156,7 +156,7 @@ def test_chance_is_that_of_the_speakers_who_are_scored():
     rows = [{"epoch": i, "speaker_accuracy": 0.5} for i in range(1, 21)]
     about = {"epochs": rows, "best_epoch": 20, "steps": 4, "monitor": None, "training": {"speaker_uar": 0.26}}
     found = run_learning(recipe, about, "speakers", 0, 0)
-    assert found.verdict == "underfit: 26.0 on the training side, nearer to chance (25.0) than to a perfect score"
+    assert found.verdict == "underfit: 26.0 on the training set, nearer to chance (25.0) than to a perfect score"
 
 
 def judged_aae(rows, **settings):

@@ -29,7 +29,7 @@ def test_the_perfect_and_the_constant_predictor(make_table, emotion, name_label)
     name_label(table, emotion, table["emotion"] != "", "anger")
     constant = score(table, emotion, "disjoint")
     assert constant["uar"].value == pytest.approx(1 / 4) and constant["uar"].chance == 1 / 4
-    # the commonest class is one of the training side, which is not here
+    # the commonest class is one of the training set, which is not here
     assert all(constant[metric].chance is None for metric in ("accuracy", "macro_f1", "weighted_f1", "recall/anger"))
 
 

@@ -21,7 +21,7 @@ ORDER = ("ser", "mf", "mf-mtl-cr")
 
 @pytest.fixture
 def report(monkeypatch, rng):
-    """A function of protocols, systems, and whether runs have a validation side, that makes the report."""
+    """A function of protocols, systems, and whether runs have a validation set, that makes the report."""
     people = [SimpleNamespace(id=f"{s}/{k}", speaker=s, labels={"emotion": "anger"}) for s in "ab" for k in range(5)]
     data = SimpleNamespace(corpus=type("Corpus", (list,), {"name": "mine", "utterances": people})(people))
 
@@ -55,7 +55,7 @@ def test_panels_say_whose_accuracy_is_drawn(report):
     made = report((HONEST,), ORDER)
     curves, maps = made.figures
     figure = curves.draw()
-    assert titles(figure) == [f"validation side of the run\nthat tests {s} (fold {k})" for k, s in enumerate("ab")]
+    assert titles(figure) == [f"validation set of the run\nthat tests {s} (fold {k})" for k, s in enumerate("ab")]
     drawn = [axes.get_lines()[0].get_ydata()[0] for axes in figure.axes]
     np.testing.assert_allclose(drawn, [30, 40])
     assert curves.caption == "Validation accuracy by epoch, speakers, seed 1" and not made.notes
@@ -65,9 +65,7 @@ def test_panels_say_whose_accuracy_is_drawn(report):
 def test_leaking_curves_are_drawn_and_marked(report):
     made = report((LEAKY, HONEST), ORDER)
     curves, maps = made.figures
-    assert titles(curves.draw()) == [
-        f"LEAKING: validated on\nthe test side, {s} (fold {k})" for k, s in enumerate("ab")
-    ]
+    assert titles(curves.draw()) == [f"LEAKING: validated on\nthe test set, {s} (fold {k})" for k, s in enumerate("ab")]
     assert "speakers-leaky, seed 1 (LEAKING" in made.to_markdown()
     assert "speakers, fold 0" in maps.caption, "embeddings are those of the honest protocol"
 
@@ -75,7 +73,7 @@ def test_leaking_curves_are_drawn_and_marked(report):
 def test_training_accuracy_is_not_drawn_for_a_missing_validation_side(report):
     made = report((HONEST,), ORDER, validated=False)
     assert [picture.file for picture in made.figures] == ["course-tsne.png"]
-    assert "- No accuracy by epoch: the runs of speakers have no validation side." in made.to_markdown()
+    assert "- No accuracy by epoch: the runs of speakers have no validation set." in made.to_markdown()
 
 
 def test_systems_that_finished_other_seeds_and_folds_are_drawn_where_they_can_be(report):

@@ -50,7 +50,7 @@ def test_without_a_cross_validation_the_command_is_named(tmp_path):
     plateau = recipe.replace(optimizer=dataclasses.replace(recipe.optimizer, schedule="plateau"), patience=1)
     first = tiny.FIRST.replace(optimizer=plateau.optimizer, patience=1)
     for each in (plateau, tiny.CASCADE.replace(first=first)):
-        with pytest.raises(UserError, match="lowers its learning rate by the validation side .schedule 'plateau'"):
+        with pytest.raises(UserError, match="lowers its learning rate by the validation set .schedule 'plateau'"):
             final_runs(each, tmp_path)
 
 

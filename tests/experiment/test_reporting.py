@@ -131,8 +131,8 @@ def test_of_a_baseline_a_setting_is_chosen_not_an_epoch():
     )
     network, machine = recipe(), recipe().replace(model="svm", config=svm.Config())
     for protocol, chosen in (
-        (PROTOCOL, "no validation side: the settings are fixed"),
-        (replace(PROTOCOL, validation=1), "the setting is chosen on 1 speaker of the training side"),
+        (PROTOCOL, "no validation set: the settings are fixed"),
+        (replace(PROTOCOL, validation=1), "the setting is chosen on 1 speaker of the training set"),
     ):
         described = protocol_facts(protocol, data, machine)["description"]
         assert described == f"leave one speaker out; {chosen}"

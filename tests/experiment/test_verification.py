@@ -94,7 +94,7 @@ def test_enrolled_speakers_of_another_corpus(made, corpus, tmp_path):
         assert row.score == pytest.approx(mean @ vectors[row.b], abs=1e-5)
         assert row.same == (row.speaker_a == row.speaker_b) and row.a == f"{row.speaker_a} (enrolled)"
     assert (tmp_path / "verification.md").exists()
-    # of its own corpus, the speakers of the test side are left; beside those of another corpus
+    # of its own corpus, the speakers of the test set are left; beside those of another corpus
     tested = {u.speaker for u in corpus if u.id in run.split.test}
     own = room.run_enrolled({"both": [run]}, [(corpus, data.cache)], tmp_path / "own", utterances=2).predictions
     assert set(own["speaker_a"]) == set(own["speaker_b"]) == tested and len(tested) < len(speakers)
@@ -123,7 +123,7 @@ def test_noise_curves_are_not_of_strangers(made, tmp_path):
     systems, data, _ = made
     run = Run.load(systems["speaker"].folder / "apart" / "fold-00-seed-0")
     with pytest.raises(
-        ValueError, match="the test side's speakers were not trained on, so that 'speaker' cannot be scored"
+        ValueError, match="the test set's speakers were not trained on, so that 'speaker' cannot be scored"
     ):
         run_robustness([run], data, tmp_path, tmp_path)
 

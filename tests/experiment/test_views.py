@@ -45,7 +45,7 @@ def test_the_pictures_of_a_run(made):
 
 @pytest.mark.slow
 def test_of_many_clips_some_of_both_sides_are_shown(made, monkeypatch):
-    """Also where the test side alone has more than a picture holds."""
+    """Also where the test set alone has more than a picture holds."""
     run, data = made
     monkeypatch.setattr(views, "MOST", len(run.split.test))
     x, _, tested, _ = next(run_views(run, data)).draw.args

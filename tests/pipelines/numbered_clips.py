@@ -14,7 +14,7 @@ from keras_ser.tasks import Task
 FRAME = 10
 RATE = 1000
 EMOTION = Task("emotion", ("anger", "joy", "fear"))
-TRAIN = [i for i in range(40) if i % 4]  # the others are somebody's test side
+TRAIN = [i for i in range(40) if i % 4]  # the others are somebody's test set
 
 
 class Clips:

@@ -94,7 +94,7 @@ def test_adversarial_autoencoder_on_twins(tmp_path, name, capsys):
         aae("aae_iemocap", tmp_path / "clusters", given[0], *clusters)
         (text,) = (path.read_text() for path in (tmp_path / "clusters").glob("*/systems.md"))
         assert "65.7" in text and text.startswith("# aae_iemocap_clusters-3 on iemocap")
-        assert "affect: 3 clusters of valence and arousal, fitted on each fold's training side" in text
+        assert "affect: 3 clusters of valence and arousal, fitted on each fold's training set" in text
         (fitted,) = (tmp_path / "clusters").glob("*/leave-one-speaker-out/fold-00-seed-0/recipe.json")
         centres = json.loads(fitted.read_text())["tasks"][0]["centres"]
         assert len(centres) == 3
@@ -251,7 +251,7 @@ def test_one_task_alone_learns_from_the_auxiliary_speakers_of_figure_4(tmp_path)
         assert all(recipe.tasks[0].identity == (task == "identity") for recipe in found)
         assert {recipe.monitor for recipe in found} == {f"val_{found[0].tasks[0].name}_accuracy"}
         assert [len(recipe.protocols) for recipe in found] == [2, 2]
-        check_splits(found[0].for_corpus(corpus), corpus)  # the validation side can select the epoch
+        check_splits(found[0].for_corpus(corpus), corpus)  # the validation set can select the epoch
         assert [(s.corpus, s.speakers, s.teaches) for s in found[1].streams[1:]] == [("librispeech", 300, True)]
         assert 2 * found[0].batch_size == found[1].batch_size == 32
 

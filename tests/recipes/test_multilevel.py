@@ -242,7 +242,7 @@ def test_levels_on_a_twin_of_iemocap(tmp_path):
     text = multilevel(root, tmp_path / "leaky", "--variant=leaky", "--systems=ser", "--protocol=paper")
     assert "leave-one-speaker-out-leaky" in text and "so its scores are too high and invalid" in text
     (course,) = (path.read_text() for path in (tmp_path / "leaky").glob("*/course.md"))
-    assert "leave-one-speaker-out-leaky, seed 0 (LEAKING: the epoch is chosen on the test side)" in course
+    assert "leave-one-speaker-out-leaky, seed 0 (LEAKING: the epoch is chosen on the test set)" in course
 
 
 @pytest.mark.slow

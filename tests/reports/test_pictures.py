@@ -93,7 +93,7 @@ def test_whiskers_are_the_scores(many, make_table, emotion, arousal):
 
 @pytest.mark.parametrize("trained", ["uar", "accuracy"])
 def test_curves_draw_loss_and_uar_of_each_run_and_their_mean(rng, trained):
-    """Histories of earlier versions have the training side's accuracy alone."""
+    """Histories of earlier versions have the training set's accuracy alone."""
     runs = {}
     for name, epochs in (("fold 0, seed 0", 4), ("fold 1, seed 0", 6)):
         columns = (

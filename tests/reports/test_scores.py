@@ -208,7 +208,7 @@ def test_first_lines_say_that_the_test_side_chose_the_epoch(make_table, emotion)
     (line,) = score_report(
         make_table(seeds=(0,)), [emotion], title="t", protocols={"disjoint": {"chosen_on_test": True}}
     ).head
-    assert line.endswith("1 seed. The test side chose the epoch.")
+    assert line.endswith("1 seed. The test set chose the epoch.")
 
 
 def test_the_confusion_of_clips_that_every_fold_predicts_says_so(make_table, emotion):
@@ -234,7 +234,7 @@ def test_a_baseline_has_settings_and_a_curve_over_several(make_table, emotion):
     figure = picture.draw()
     assert figure.axes[0].get_xlabel() == "setting"
     assert "kept setting" in [text.get_text() for text in figure.legends[0].get_texts()]
-    assert made(4).head[0].endswith("The test side chose the setting.")
+    assert made(4).head[0].endswith("The test set chose the setting.")
     assert "| kept setting |" in made(4).to_markdown() and "epoch" not in made(4).to_markdown()
 
 
@@ -281,7 +281,7 @@ def test_sides_are_those_of_the_runs_that_are_scored():
 def test_a_row_for_each_run_has_the_uar_of_its_own_test_side():
     predictions = table(seeds=(0, 1))
     learned = [learning(fold, seed) for seed in range(2) for fold in range(4)]
-    learned[5] = learning(1, 1, verdict="underfit: 30.0 on the training side", steps=None, training=0.3)
+    learned[5] = learning(1, 1, verdict="underfit: 30.0 on the training set", steps=None, training=0.3)
     made = score_report(
         predictions, [EMOTION, GENDER], title="t", learned=learned, protocols={"disjoint": {"folds": 4, "seeds": 2}}
     )

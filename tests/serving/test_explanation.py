@@ -188,11 +188,11 @@ def test_what_is_explained_and_its_baseline_are_named(labels, closing, axis):
     against = explained._against(list(values))
     found = Attribution(Path("a.wav"), tasks, values, {name: np.arange(3) / 100 for name in values}, against=against)
     assert found.lines()[-1] == (
-        f"Contribution to {closing} the mean frame of the training side (log_mel), white noise of the clip's level (waveform)."
+        f"Contribution to {closing} the mean frame of the training set (log_mel), white noise of the clip's level (waveform)."
     )
     assert found.figure().axes[1].get_ylabel() == f"contribution to\n{axis}"
     assert (
-        explained._against(["log_mel"]) == "the mean frame of the training side" and explained._against(["mfcc"]) == "0"
+        explained._against(["log_mel"]) == "the mean frame of the training set" and explained._against(["mfcc"]) == "0"
     )
 
 

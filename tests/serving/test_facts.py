@@ -70,7 +70,7 @@ def test_metrics_are_of_the_stream_that_the_report_scores(tmp_path):
     assert found["emotion"] == {"uar": 0.75, "accuracy": pytest.approx(2 / 3), "clips": 3}
     assert found["noise"] == {"uar": 0.5, "accuracy": 0.5, "clips": 2}
     split.chosen_on_test = True
-    assert saved_model._metrics(run) == {}, "the test side chose the model"
+    assert saved_model._metrics(run) == {}, "the test set chose the model"
     told = score_report(read_predictions(tmp_path / "predictions.csv"), (emotion, noise), title="both")
     for result in told.results:
         assert result["uar"].value == found[result.task]["uar"]

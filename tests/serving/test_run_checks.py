@@ -68,7 +68,7 @@ def test_a_run_is_judged_among_those_of_its_experiment(tmp_path, monkeypatch):
     weak = runs[tmp_path / "speakers" / "fold-00-seed-1"]
     assert run_checks._among_others(weak).verdict == LEARNED, "a folder of a run, not of an experiment"
     (tmp_path / "experiment.json").touch()
-    assert run_checks._among_others(weak).verdict == "underfit: 82.0 on the training side, where other runs reach 97.0"
+    assert run_checks._among_others(weak).verdict == "underfit: 82.0 on the training set, where other runs reach 97.0"
     assert run_checks._among_others(runs[tmp_path / "speakers" / "fold-00-seed-0"]).verdict == LEARNED
 
 
@@ -96,7 +96,7 @@ def test_a_final_run_has_no_test_side_but_an_export(tmp_path, monkeypatch, capsy
     monkeypatch.setattr(run_checks, "_exported", lambda run: run_checks.Check("export", True, "same"))
     learned, test, export = run_checks.check_run(run, None)
     assert learned.name == "learned" and "7 optimizer steps, UAR: training 62.5" in learned.said
-    assert test == ("test side", None, "trained on all clips of its corpus, which cannot be used to test it")
+    assert test == ("test set", None, "trained on all clips of its corpus, which cannot be used to test it")
     assert export.passed
     monkeypatch.setattr(Run, "find", lambda folder: folder)
     monkeypatch.setattr(Run, "load", lambda folder: run)
@@ -139,7 +139,7 @@ def test_what_cannot_be_checked_is_said(run, data, monkeypatch):
     table = run_checks.predict(run.model(), run.recipe, data, run.split)
     monkeypatch.setattr(run_checks, "predict", lambda *given, **named: table.drop(columns="emotion/prediction"))
     learned, *_, last = run_checks.check_run(run, data)
-    assert "test –" in learned.said and last.passed is None and "no emotion of the test side" in last.said
+    assert "test –" in learned.said and last.passed is None and "no emotion of the test set" in last.said
 
 
 @pytest.mark.slow

@@ -111,7 +111,7 @@ def test_a_speaker_with_fewer_recordings_than_stratified_folds_is_refused():
 
 
 def test_shares_of_a_random_split_are_exact_where_they_can_be():
-    """Every class gives round(share x count) clips to the test side, and the same of what is left to validation."""
+    """Every class gives round(share x count) clips to the test set, and the same of what is left to validation."""
     counts = {"a": 50, "b": 30, "c": 10, "d": 1, "e": 2}
     labels = [label for label, count in counts.items() for _ in range(count)]
     corpus = corpus_of(len(labels), emotion=labels)
@@ -228,8 +228,8 @@ def test_the_official_validation_part_chooses_the_epoch(names):
             "'p' tests speaker s7, which the corpus lacks. It has: s0, s1, s2",
         ),
         (Protocol("p", "leave-one-out", by="film"), "needs a film"),
-        (Protocol("p", "leave-one-out", validation=2), "train side is empty"),
-        (Protocol("p", "stated", stated=(("s0", "s1", "s2"),)), "train side is empty"),
+        (Protocol("p", "leave-one-out", validation=2), "train set is empty"),
+        (Protocol("p", "stated", stated=(("s0", "s1", "s2"),)), "train set is empty"),
     ],
 )
 def test_a_corpus_that_a_protocol_cannot_split(protocol, message):
@@ -377,7 +377,7 @@ def test_the_test_side_chooses_the_model_only_where_it_is_asked_for():
         assert instance(Split, plain(split)) == split
     with pytest.raises(LeakageError, match="Both in validation and test: c01"):
         Split("p", 0, ("c03",), ("c01",), ("c01",))
-    with pytest.raises(LeakageError, match="must have its test side"):
+    with pytest.raises(LeakageError, match="must have its test set"):
         Split("p", 0, ("c03",), ("c02",), ("c01",), chosen_on_test=True)
     with pytest.raises(LeakageError, match="Both in train and validation: c01"):
         Split("p", 0, ("c01",), ("c01",), ("c01",), chosen_on_test=True)

@@ -70,7 +70,7 @@ def test_cuts_of_one_recording_on_two_sides_are_refused():
     check_split(split_of([0, 1, 3], [2, 5], [4], ("speaker",)), corpus)
     with pytest.raises(LeakageError, match="origin must be on one side only. On two: c01, c03"):
         check_split(split_of([0, 1], [2, 5], [3, 4], ("speaker",)), corpus)
-    with pytest.raises(LeakageError, match="origin"):  # a drawn validation side as well
+    with pytest.raises(LeakageError, match="origin"):  # a drawn validation set as well
         check_split(split_of([0, 1], [3], [4], validation_apart=False), corpus)
 
 
@@ -86,7 +86,7 @@ def test_an_auxiliary_corpus_may_not_hold_copies_of_what_is_tested():
     check_split(split, corpus, hashes, [(other, {"x": "h0", "y": "h9"}), (other, {})])  # what trains may train twice
     for content, clip in (("h1", "c01"), ("h3", "c03")):
         with pytest.raises(
-            LeakageError, match=f"auxiliary corpus other holds recordings .* test side: x = {clip}. Leave them out"
+            LeakageError, match=f"auxiliary corpus other holds recordings .* test set: x = {clip}. Leave them out"
         ):
             check_split(split, corpus, hashes, [(other, {"z": "h9"}), (other, {"x": content})])
 
@@ -105,7 +105,7 @@ def test_an_auxiliary_corpus_may_not_hold_other_cuts_of_what_is_tested(side, tmp
         if number in (0, 3):  # 3 is on no side
             check_split(split_of(*sides.values()), corpus, None, given)
             continue
-        with pytest.raises(LeakageError, match=f"holds recordings of the validation or test side: cut = c0{number}"):
+        with pytest.raises(LeakageError, match=f"holds recordings of the validation or test set: cut = c0{number}"):
             check_split(split_of(*sides.values()), corpus, None, given)
 
 
@@ -149,7 +149,7 @@ def test_an_auxiliary_corpus_may_not_hold_a_tested_group(column):
         ):
             check(name, *values)
         check(name, *values, split=dataclasses.replace(split, apart=()))
-    # a validation side of the training side's own groups keeps none from training
+    # a validation set of the training set's own groups keeps none from training
     drawn = dataclasses.replace(split, validation_apart=False)
     check("ravdess", "02", split=drawn)
     with pytest.raises(LeakageError, match="ravdess/03"):
@@ -158,7 +158,7 @@ def test_an_auxiliary_corpus_may_not_hold_a_tested_group(column):
 
 @pytest.mark.parametrize("side", ["validation", "test"])
 def test_an_auxiliary_corpus_may_not_hold_another_cut_of_a_tested_recording(side):
-    """Named by `origin`, in files of its own; a drawn validation side is kept from training as well."""
+    """Named by `origin`, in files of its own; a drawn validation set is kept from training as well."""
     corpus = dataclasses.replace(corpus_of(4, origin=["r1", None, "r3", "r4"]), name="manifest")
     sides = {"validation": ([0], [2], [3]), "test": ([0], [1], [2, 3])}[side]
     split = split_of(*sides, validation_apart=False)
@@ -251,5 +251,5 @@ def test_overlapping_repeated_or_empty_sides_are_refused():
     with pytest.raises(LeakageError, match="More than once in validation: c02"):
         split_of([0, 1], [2, 2], [3])
     for sides, empty in ((([], [1], [2]), "train"), (([1], [2], []), "test")):
-        with pytest.raises(CorpusError, match=f"'p', fold 1: the {empty} side is empty"):
+        with pytest.raises(CorpusError, match=f"'p', fold 1: the {empty} set is empty"):
             split_of(*sides)

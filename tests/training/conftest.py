@@ -21,7 +21,7 @@ def data(corpus, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def split(corpus):
-    """The second fold: its test and training sides both hold clips without a label."""
+    """The second fold: its test and training sets both hold clips without a label."""
     return tiny.SPEAKERS.splits(corpus)[1]
 
 

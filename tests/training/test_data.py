@@ -207,7 +207,7 @@ def beside(data, folder, recipe=WITH_OTHER, **columns):
 
 @pytest.mark.parametrize(("share", "speakers"), [(0.01, 1), (1 / 3, 1), (0.34, 2), (0.99, 3)])
 def test_labels_of_a_share_of_the_training_speakers_are_known(data, share, speakers):
-    """Whole speakers, every task of the main column, on the training side alone; and nothing else changes."""
+    """Whole speakers, every task of the main column, on the training set alone; and nothing else changes."""
     angry = Task("angry", ("yes", "no"), merge={"anger": "yes", "joy": "no", "fear": "no"}, column="emotion")
     recipe = RECIPE.replace(tasks=(EMOTION, angry, GENDER), labelled=share, streams=(Stream("clean"),))
     split = split_of(range(30), (), range(30, 40))
@@ -346,7 +346,7 @@ def test_unreadable_clips_are_on_no_side(tmp_path):
     assert found.source(RECIPE, 0, SPLIT, "train", 0).indices.tolist() == [i for i in range(20) if i != 2]
     assert len(found.source(RECIPE, 1, SPLIT, "train", 0).bank) == 2
     assert len(found.source(RECIPE, 0, SPLIT, "validation", 0).indices) == 9
-    with pytest.raises(CorpusError, match="made has no readable clip on the test side of protocol 'p', fold 2"):
+    with pytest.raises(CorpusError, match="made has no readable clip in the test set of protocol 'p', fold 2"):
         found.source(RECIPE, 0, SPLIT, "test", 0)
 
 

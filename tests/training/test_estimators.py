@@ -1,4 +1,4 @@
-"""Baselines as runs: the choice on the validation side against scikit-learn by hand, files, and what is refused."""
+"""Baselines as runs: the choice on the validation set against scikit-learn by hand, files, and what is refused."""
 
 import dataclasses
 
@@ -152,7 +152,7 @@ def test_noise_streams_and_a_continuous_task(corpus, split, tmp_path):
         ({"augment": tiny.Augment(time_masks=1, time_mask_frames=3)}, "fitted once on whole"),
         ({"first": tiny.FIRST.replace(frontend=SVM.frontend, augment=tiny.Augment())}, "fitted once on whole"),
         ({"streams": (tiny.CLEAN, tiny.NOISY)}, "fitted once on whole"),
-        ({"protocols": (dataclasses.replace(tiny.SPEAKERS, validation=0),)}, "no validation side"),
+        ({"protocols": (dataclasses.replace(tiny.SPEAKERS, validation=0),)}, "no validation set"),
     ],
     ids=["segments", "augmentation", "cascade", "drawn anew", "no choice"],
 )

@@ -195,7 +195,7 @@ def test_a_run_goes_on_with_its_checkpoint_in_another_folder(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize(("form", "states"), [("group", "last"), ("layer", "weighted")])
 def test_computed_once_for_all_epochs_and_seeds_and_part_of_the_saved_model(form, states, rng, tmp_path, monkeypatch):
-    """Each stretch of the training and validation sides; the checkpoint may be gone afterwards."""
+    """Each stretch of the training and validation sets; the checkpoint may be gone afterwards."""
     put, computed = wav2vec2.EmbeddingCache.put, []
     monkeypatch.setattr(
         wav2vec2.EmbeddingCache, "put", lambda self, name, value: computed.append(name) or put(self, name, value)

@@ -115,7 +115,7 @@ def test_a_network_of_another_shape_or_kind_is_refused(made, tmp_path):
 
 
 def test_weights_that_have_heard_the_test_side_are_refused(made, corpus, tmp_path):
-    """Test sides of all kinds are in test_heard; here a run has written what it heard."""
+    """Test sets of all kinds are in test_heard; here a run has written what it heard."""
     run, data, split = made
     first, other = tiny.SPEAKERS.splits(corpus)[0], tiny.SPEAKERS.splits(corpus)[1]
     check_start(AAE, run.folder, corpus, [other])

@@ -95,7 +95,7 @@ def test_no_protocol_that_selects_on_the_test_side_judges():
     plain = tiny.SPEAKERS
     leaky = dataclasses.replace(plain, name="leaky", validation=0, chosen_on_test=True)
     assert judging(tiny.TRAINED.replace(protocols=(leaky, plain))).name == plain.name
-    with pytest.raises(UserError, match="'leaky' selects on the test side"):
+    with pytest.raises(UserError, match="'leaky' selects on the test set"):
         judging(tiny.TRAINED.replace(protocols=(leaky,)))
 
 

@@ -13,7 +13,7 @@ layer to the classes, with dropout 0.1 before each dense layer. To this base net
 * MTL: a classifier on each level's vector beside the one on f, L = L_f + w sum_l L_l;
 * CR: the centre loss on f, 1/2 mean ||f_i - c_y_i||^2 (`keras_ser.layers.CenterLoss`).
 
-Inputs are standardised by the training side's statistics. For the spectrogram, the base network's code instead scales it to 0..1 in
+Inputs are standardised by the training set's statistics. For the spectrogram, the base network's code instead scales it to 0..1 in
 8 bits and applies ImageNet's mean and deviation. As in that code, low frequencies are at the bottom, and the three channels are
 equal. The posterior of a clip is the mean of the posteriors of its segments (in that code, of their scores).
 
