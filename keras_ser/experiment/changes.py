@@ -1,18 +1,36 @@
-"""How a corpus differs from the one that an experiment's runs were trained on, as far as the runs' files tell."""
+"""Whether an experiment is of a recipe and corpora, and how the corpus has changed since, as far as the runs' files tell."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 from keras_ser.checks import listed
 from keras_ser.corpora import Corpus
-from keras_ser.errors import UserError
-from keras_ser.experiment.stored import DAMAGE, PREDICTIONS, stored_predictions
+from keras_ser.errors import RunError, UserError
+from keras_ser.experiment.stored import DAMAGE, EXPERIMENT, PREDICTIONS, stored_facts, stored_predictions
 from keras_ser.recipe import Recipe
 from keras_ser.settings import of_stream
 from keras_ser.splits import SIDES
+from keras_ser.training import Data
 from keras_ser.training.predictions import truths
+from keras_ser.training.run import check_free
 
 RUNS = "*/fold-*-seed-*"
+
+
+def check_experiment(folder: Path, recipe: Recipe, data: Data) -> dict[str, Any]:
+    """Check that a folder is free or of an experiment with this recipe and these data; return what identifies it.
+
+    Raises:
+        RunError: see `keras_ser.training.run.check_free`; the message says which clips have changed.
+    """
+    about = {"recipe": recipe.hash, "data": data.digest_of(recipe)}
+    try:
+        check_free(folder, EXPERIMENT, about, "experiment", recipe)
+    except RunError as error:
+        other = (folder / EXPERIMENT).exists() and stored_facts(folder).get("data") != about["data"]
+        raise RunError(f"{error} {changed_clips(folder, recipe, data.corpus) if other else ''}".rstrip()) from error
+    return about
 
 
 def changed_clips(folder: Path, recipe: Recipe, corpus: Corpus) -> str:

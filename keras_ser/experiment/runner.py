@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.engines import Engine, WorkerDied, must_see
-from keras_ser.errors import RunError
 from keras_ser.evaluation import write_predictions
-from keras_ser.experiment.changes import changed_clips
+from keras_ser.experiment.changes import check_experiment
 from keras_ser.experiment.failures import TakenError, attempt, failure, named, note
 from keras_ser.experiment.planning import Job, by_validity, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
@@ -19,7 +18,6 @@ from keras_ser.experiment.stored import (
     RECIPE,
     finished,
     run_predictions,
-    stored_facts,
     stored_recipe,
 )
 from keras_ser.files import lock, remove_parts, write_json, write_text
@@ -27,7 +25,7 @@ from keras_ser.recipe import Recipe
 from keras_ser.reports import Report
 from keras_ser.reports.scores import paper_by_task
 from keras_ser.training import Data, fit
-from keras_ser.training.run import OWNER, check_free, check_owner, check_whole
+from keras_ser.training.run import OWNER, check_owner, check_whole
 
 LOG = logging.getLogger(__name__)
 TAKEN = "another process is training it"
@@ -242,13 +240,8 @@ def _run(recipe: Recipe, data: Data, job: Job, target: Path, options: Mapping[st
 
 def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, Any], todo: Sequence[Job]) -> None:
     """Claim the folder; write to recipe.json the protocols and seeds of all its runs, the most valid protocol last."""
-    about = {"recipe": recipe.hash, "data": data.digest_of(recipe)}
     with lock(folder):
-        try:
-            check_free(folder, EXPERIMENT, about, "experiment", recipe)
-        except RunError as error:
-            other = (folder / EXPERIMENT).exists() and stored_facts(folder).get("data") != about["data"]
-            raise RunError(f"{error} {changed_clips(folder, recipe, data.corpus) if other else ''}".rstrip()) from error
+        about = check_experiment(folder, recipe, data)
         remove_parts(folder)
         # protocol settings are not part of the folder's name: runs of another split must not be mistaken for this one's
         for job in todo:

@@ -19,6 +19,7 @@ from keras_ser.errors import DiskError, DivergenceError, UserError
 from keras_ser.evaluation import read_predictions
 from keras_ser.experiment import failures, run_experiment, runner
 from keras_ser.experiment.changes import changed_clips
+from keras_ser.experiment.final import train_final
 from keras_ser.experiment.planning import jobs
 from keras_ser.experiment.reporting import summarise
 from keras_ser.experiment.rescoring import cache_folder, data_of, decode_in_cache, evaluate
@@ -209,10 +210,11 @@ def test_what_has_changed_in_a_corpus_is_named(data, folder):
         in said
     )
     assert said.endswith("clips in none of its runs: 1 (0new).")
-    with pytest.raises(
-        RunError, match="holds another experiment .other data.*Since then: clips with another emotion: 1"
-    ):
-        run_experiment(RECIPE, dataclasses.replace(data, corpus=other), folder)
+    for train in (run_experiment, train_final):
+        with pytest.raises(
+            RunError, match="holds another experiment .other data.*Since then: clips with another emotion: 1"
+        ):
+            train(RECIPE, dataclasses.replace(data, corpus=other), folder)
     assert not changed_clips(folder, RECIPE, data.corpus)
 
 
