@@ -28,6 +28,7 @@ TOLERANCE = 1e-5
 LEVEL = 10  # dB
 CLIPS = 8  # number of test clips predicted alone and in a batch
 SIGMAS = 3.0
+CONTROLS = 3  # number of controls away from chance that fail the check
 
 
 class Check(NamedTuple):
@@ -47,7 +48,8 @@ def check_run(run: Run, data: Data | None, train: bool = True, on_epoch: OnEpoch
     * recording level: the test score if all clips are 10 dB quieter or louder, for information.
     * export: its SavedModel gives the same predictions as Keras.
     * shuffled labels: the same recipe, trained on shuffled labels of the main task, is at chance on the test set, so that nothing
-      about the test clips reaches it. It takes as long as the run did, and is kept in RUN/check.
+      about the test clips reaches it. It takes as long as the run did, and is kept in RUN/check. A control away from chance is
+      trained again in up to two other random orders: a leak would show in all of them.
 
     A run on all clips of its corpus has no test set: its training score and its export are checked.
 
@@ -78,26 +80,38 @@ def check_run(run: Run, data: Data | None, train: bool = True, on_epoch: OnEpoch
         said = f"{found.metric.upper()} {form(tested)}; {less} with clips {LEVEL} dB quieter, {more} with clips {LEVEL} dB louder"
         yield Check("recording level", None, said)
     yield _exported(run)
+    if train and task.name not in run.recipe.shuffle:
+        yield _shuffled(run, data, task, math.isnan(tested), on_epoch)
+
+
+def _shuffled(run: Run, data: Data, task: Task, unknown: bool, on_epoch: OnEpoch | None) -> Check:
+    """Train controls until one is at chance: the first misses it by luck now and then, since clips of a speaker are alike."""
+    name, form = "shuffled labels", form_of("ccc" if task.continuous else "uar")
     lacking = sorted({stream.corpus for stream in run.recipe.streams if stream.corpus} - set(data.auxiliary))
-    if train and lacking:
-        yield Check("shuffled labels", None, f"training needs {', '.join(lacking)}, no longer where it was read from")
-    elif train and math.isnan(tested):
-        yield Check("shuffled labels", None, f"no {task.name} of the test set occurs in training")
-    elif train and task.name not in run.recipe.shuffle:
-        control = run.recipe.replace(shuffle=(*run.recipe.shuffle, task.name))
-        target = run.folder / "check" / control.hash
+    if lacking:
+        return Check(name, None, f"training needs {', '.join(lacking)}, no longer where it was read from")
+    if unknown:
+        return Check(name, None, f"no {task.name} of the test set occurs in training")
+    control = run.recipe.replace(shuffle=(*run.recipe.shuffle, task.name))
+    recordings = {u.id: u.column("origin") or u.id for u in data.corpus}
+    values: list[str] = []
+    for number in range(CONTROLS):
+        target = run.folder / "check" / (f"{control.hash}-{number + 1}" if number else control.hash)
         with lock(target, wait=False) as mine:
             if not mine:
-                yield Check("shuffled labels", None, f"another process is training this control in {target}")
-                return
+                return Check(name, None, f"another process is training this control in {target}")
             try:
-                made = fit(control, data, run.split, target, run.seed, on_epoch=on_epoch)
+                made = fit(control, data, run.split, target, run.seed + number, on_epoch=on_epoch)
             except UserError as error:  # e.g. pretrained weights that are no longer where they were
-                yield Check("shuffled labels", None, f"cannot be trained: {error}")
-                return
-        value, (chance, spread) = _score(predict(made.model(), control, data, run.split), task)
-        said = f"{found.metric.upper()} {form(value)}, chance {form(chance)} ± {form(SIGMAS * spread)}"
-        yield Check("shuffled labels", abs(value - chance) <= SIGMAS * spread, said)
+                return Check(name, None, f"cannot be trained: {error}")
+        value, (chance, spread) = _score(predict(made.model(), control, data, run.split), task, recordings)
+        values.append(form(value))
+        if passed := abs(value - chance) <= SIGMAS * spread:
+            break
+    what = "CCC" if task.continuous else "UAR"
+    again = " (each trained on labels in another random order)" if len(values) > 1 else ""
+    said = f"{what} {', then '.join(values)}{again}, chance {form(chance)} ± {form(SIGMAS * spread)}"
+    return Check(name, passed, said)
 
 
 def _among_others(run: Run) -> Learning:
@@ -117,17 +131,22 @@ def _learned(found: Learning, scores: Mapping[str, float]) -> Check:
     return Check("learned", passed, f"{steps}{found.metric.upper()}: {sides}; {found.verdict}")
 
 
-def _score(table: pd.DataFrame, task: Task) -> tuple[float, tuple[float, float]]:
-    """Return UAR or CCC of a predictions table, and its mean and standard deviation by chance, for independent clips.
+def _score(
+    table: pd.DataFrame, task: Task, recordings: Mapping[str, str] | None = None
+) -> tuple[float, tuple[float, float]]:
+    """Return UAR or CCC of a predictions table, and its mean and standard deviation by chance, for independent recordings.
 
-    Return NaN if the table has no predictions of the task: identities that do not occur in training.
+    `recordings` maps a clip's id to the recording that it was cut from (default: each clip is one). The score is NaN if the table has
+    no predictions of the task: identities that do not occur in training.
     """
     if f"{task.name}/prediction" not in table:
         return math.nan, (math.nan, math.nan)
     table = table if of_stream(task) else table[table["stream"] == table["stream"].iloc[0]]
+    whole = table["id"].map(recordings) if recordings else pd.Series(np.arange(len(table)), table.index)
     if task.continuous:
-        return uar_or_ccc(table, task), (0.0, 1 / np.sqrt(max(1, table[task.name].count())))
-    counts = table.loc[table[task.name] != "", task.name].value_counts()
+        return uar_or_ccc(table, task), (0.0, 1 / np.sqrt(max(1, whole[table[task.name].notna()].nunique())))
+    there = table[task.name] != ""
+    counts = whole[there].groupby(table.loc[there, task.name]).nunique()
     chance = 1 / task.size
     spread = np.sqrt(chance * (1 - chance) * (1 / counts).sum()) / len(counts)
     return uar_or_ccc(table, task), (chance, float(spread))

@@ -120,6 +120,38 @@ def test_chance(rng):
     assert np.std(scores) == pytest.approx(spread, rel=0.15)
 
 
+def test_windows_of_a_recording_count_once(rng):
+    """Guesses at random for whole recordings, of 1 to 9 windows each: the spread is that of many tables."""
+    windows = rng.integers(1, 10, 40)
+    names = np.repeat([f"r{k}" for k in range(40)], windows)
+    truth = np.repeat(rng.permutation(np.repeat(tiny.EMOTION.labels, (20, 12, 8))), windows)
+    ids = [f"{name}/{k}" for k, name in enumerate(names)]
+    scores = []
+    for _ in range(300):
+        guesses = np.repeat(rng.choice(tiny.EMOTION.labels, 40), windows)
+        table = pd.DataFrame({"id": ids, "stream": "clips", "emotion": truth, "emotion/prediction": guesses})
+        value, (_, spread) = run_checks._score(table, tiny.EMOTION, dict(zip(ids, names, strict=True)))
+        scores.append(value)
+        assert spread > 1.5 * run_checks._score(table, tiny.EMOTION)[1][1]
+    assert np.std(scores) == pytest.approx(spread, rel=0.3)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("scores", "passed"), [((0.9, 0.34), True), ((0.9, 0.8, 0.95), False), ((0.3,), True)])
+def test_a_control_away_from_chance_is_trained_in_other_orders(run, data, monkeypatch, scores, passed):
+    told, seeds = iter(scores), []
+    monkeypatch.setattr(run_checks, "_exported", lambda run: run_checks.Check("export", True, ""))
+    monkeypatch.setattr(run_checks, "fit", lambda *given, **options: seeds.append(given[4]) or run)
+    real = run_checks._score
+    monkeypatch.setattr(
+        run_checks, "_score", lambda *given: real(*given) if len(given) == 2 else (next(told), (1 / 3, 0.05))
+    )
+    last = list(run_checks.check_run(run, data))[-1]
+    assert last.passed is passed and seeds == [run.seed + k for k in range(len(scores))]
+    assert ("in another random order" in last.said) == (len(scores) > 1)
+    assert last.said.startswith("UAR " + ", then ".join(f"{100 * score:.1f}" for score in scores))
+
+
 @pytest.mark.slow
 def test_a_run_of_an_earlier_version_is_neither_right_nor_wrong(run, data):
     about = json.loads((run.folder / "history.json").read_text())
