@@ -180,6 +180,7 @@ def _groups(
             raise UserError(
                 f"clip {number} must be an array (samples,) of at least one sample. Received: shape {clip.shape}."
             )
+        whole = clip
         if frontend.samples:
             clip = _of_length(clip, frontend.samples, frontend.margin)
         frames = frontend.frames(len(clip))
@@ -188,7 +189,7 @@ def _groups(
             yield group
             group, taken = [], 0
         if needed > room:
-            yield [_Clip(clip, None, frames)]
+            yield [_Clip(whole, None, frames)]  # the front end gives it its length
         else:
             group.append(_Clip(clip, taken, frames))
             taken += needed

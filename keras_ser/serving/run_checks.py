@@ -136,8 +136,8 @@ def _score(
 ) -> tuple[float, tuple[float, float]]:
     """Return UAR or CCC of a predictions table, and its mean and standard deviation by chance, for independent recordings.
 
-    `recordings` maps a clip's id to the recording that it was cut from (default: each clip is one). The score is NaN if the table has
-    no predictions of the task: identities that do not occur in training.
+    `recordings` maps a clip's id to the recording that it was cut from (default: each clip is one). The score is NaN if the table
+    has no predictions of the task: identities that do not occur in training.
     """
     if f"{task.name}/prediction" not in table:
         return math.nan, (math.nan, math.nan)

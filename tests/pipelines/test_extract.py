@@ -47,6 +47,7 @@ def alike(frontend, clips, found, tolerance=1e-6):
         pytest.param({"features": ("mfcc", "pitch"), "statistics": True, "hop": 200}, marks=pytest.mark.slow),
         {"features": ("log_mel",), "endpoint": False, "window": 1600, "hop": 1600, "fft": 2048, "unit": True},
         pytest.param({"features": ("mfcc", "short_term"), "compatible": True}, marks=pytest.mark.slow),
+        {"features": ("short_term",), "seconds": 0.5},
     ],
     ids=lambda options: "-".join(options.get("features", ["default"])),
 )
