@@ -18,6 +18,8 @@ from keras_ser.features.framing import (
 )
 from keras_ser.features.spectrogram import analysis_window, check_fft, power_spectrogram, short_time_spectrum
 
+RECOVERED = 1e-3  # least power of overlapping windows at a sample, relative to the largest
+
 
 def ideal_ratio_mask(
     clean: Any,
@@ -138,9 +140,18 @@ def apply_gain(
 
 
 def synthesis_window(window: int, hop: int, window_shape: str = "hamming") -> np.ndarray:
-    """Return w_n / sum_t w_{n + t hop}^2, (window,), with which windowed frames add up to the original waveform."""
+    """Return w_n / sum_t w_{n + t hop}^2, (window,), with which windowed frames add up to the original waveform.
+
+    Raises:
+        UserError: samples where all windows are nearly 0, since they cannot be recovered.
+    """
     shape = analysis_window(window, window_shape).astype(np.float64)
     power = np.bincount(np.arange(window) % hop, shape**2, hop)  # the same at every sample that all its frames cover
+    if power.min() < RECOVERED * power.max():
+        raise UserError(
+            f"{window_shape} windows of {window} samples every {hop} are nearly 0 at some samples, which cannot be recovered. "
+            "Use a smaller `hop`."
+        )
     return (shape / power[np.arange(window) % hop]).astype(np.float32)
 
 
@@ -168,7 +179,7 @@ class ApplyGain(FeatureLayer):
         window_shape: "hamming" or "hann".
 
     Raises:
-        UserError: a window that is longer than `fft`, or a hop that is longer than the window.
+        UserError: a window that is longer than `fft`, a hop that is longer than the window, or see `synthesis_window`.
     """
 
     def __init__(self, window: int = 400, hop: int = 160, fft: int = 512, window_shape: str = "hamming", **kwargs):
@@ -177,7 +188,7 @@ class ApplyGain(FeatureLayer):
         check_fft(window, fft)
         if hop > window:
             raise UserError(f"`hop` must be at most `window`. Received: hop={hop}, window={window}.")
-        analysis_window(window, window_shape)
+        synthesis_window(window, hop, window_shape)
         self.keep(locals())
 
     def call(self, waveform, length, gain):

@@ -37,7 +37,8 @@ def masked_softmax(scores, mask):
     """Return the softmax of float32 scores (batch, frames, ...) over the real frames; 0 in padding, and if no frame is real."""
     if mask is not None:
         scores = ops.where(expand(mask, scores), scores, -1e9)
-    weights = zero_padding(ops.exp(scores - ops.max(scores, axis=1, keepdims=True)), mask)
+    largest = ops.max(scores, axis=1, keepdims=True, initial=-1e9)  # a batch may be empty
+    weights = zero_padding(ops.exp(scores - largest), mask)
     # The largest real weight is 1, so that the bound only applies where no frame is real.
     return weights / ops.maximum(ops.sum(weights, axis=1, keepdims=True), 0.5)
 

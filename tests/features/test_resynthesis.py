@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
+from keras_ser.errors import UserError
 from keras_ser.features import ApplyGain, apply_gain, ideal_ratio_mask, loudness_weights
 from keras_ser.features.spectrogram import analysis_window
 from tests.features.clips import batch, speech_like
@@ -35,7 +36,9 @@ def loop(y, gain, window, hop, fft, shape="hamming"):
 @pytest.mark.parametrize(("window", "hop", "fft"), SIZES)
 def test_gain_of_one_is_the_input(rng, window, hop, fft, shape):
     if shape == "hann" and hop == window:
-        pytest.skip("such frames do not see every sample")
+        with pytest.raises(UserError, match="hann windows of 400 samples every 400 are nearly 0 at some samples"):
+            ApplyGain(window, hop, fft, shape)
+        return
     y, length = batch([rng.standard_normal(n).astype("float32") for n in (4003, 1, window - 1, window + hop + 1)])
     gain = np.ones((4, frames_of(y.shape[1], window, hop), fft // 2 + 1), "float32")
     found = np.asarray(apply_gain(y, length, gain, window, hop, fft, shape))

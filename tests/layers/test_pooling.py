@@ -1,6 +1,7 @@
 """Poolings against loops over frames, SciPy and NumPy."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from scipy.special import log_softmax, logsumexp, softmax
 
@@ -101,3 +102,10 @@ def test_gradient_where_every_posterior_underflows():
     share = softmax(log_p[:, 0])[:, None]
     expected = np.concatenate([share * (np.exp(log_p) - [1, 0]), np.zeros((1, 2))])
     np.testing.assert_allclose(tape.gradient(loss, given)[0], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(0, 5, 4), (2, 0, 4)])
+def test_attention_over_nothing(shape):
+    """An empty batch, and examples without a frame."""
+    found = AttentionPooling()(np.zeros(shape, "float32"))
+    assert found.shape == (shape[0], 4) and not np.any(found)
