@@ -3,6 +3,7 @@
 import json
 import os
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,11 @@ class ExportError(UserError):
 
 class ExportVersionWarning(UserWarning):
     """Issued if another version of the package wrote the export."""
+
+
+def centre_seconds(seconds: Iterable[float]) -> float:
+    """Return the duration to which several models together crop a clip: the shortest; 0 if none of them crops."""
+    return min((each for each in seconds if each), default=0.0)
 
 
 def find_export(path: str | os.PathLike) -> Path | None:

@@ -13,7 +13,7 @@ from keras_ser.audio import AudioError, pad
 from keras_ser.errors import UserError
 from keras_ser.pipelines.batching import BATCH_CLIPS, grouped
 from keras_ser.progress import track
-from keras_ser.serving.facts import FACTS, find_export, read_facts
+from keras_ser.serving.facts import FACTS, centre_seconds, find_export, read_facts
 from keras_ser.serving.inputs import clips, read_clip
 from keras_ser.tasks import Task
 
@@ -177,7 +177,8 @@ def _of_export(folder: Path) -> Predictor:
     facts = read_facts(folder)
     try:
         tasks = tuple(Task.from_dict(task) for task in facts["tasks"])
-        seconds = facts["recipe"]["frontend"].get("seconds", 0.0)
+        # earlier versions only stored the recipe of the first run
+        seconds = facts.get("centre_seconds", facts["recipe"]["frontend"].get("seconds", 0.0))
     except (UserError, KeyError, AttributeError) as error:
         raise UserError(f"{folder / FACTS} is damaged ({error}). Export the run again.") from error
 
@@ -227,8 +228,8 @@ def of_runs(runs: Sequence["Run"]) -> Predictor:
 
     names = {task.name for task in recipe.tasks}
     flags = tuple(sorted({name for model in models for name in getattr(model, "output", ())} - names))
-    frontend = recipe.frontend
-    return Predictor(recipe.name, recipe.tasks, frontend.sample_rate, MAX_SECONDS, score, {}, frontend.seconds, flags)
+    rate, seconds = recipe.frontend.sample_rate, centre_seconds(run.recipe.frontend.seconds for run in runs)
+    return Predictor(recipe.name, recipe.tasks, rate, MAX_SECONDS, score, {}, seconds, flags)
 
 
 def predict_files(predictor: Predictor, paths: Iterable[Path]) -> Iterator[tuple[Path, dict[str, Any] | str]]:
@@ -275,4 +276,4 @@ def mean_predictor(predictors: Sequence[Predictor]) -> Predictor:
         together = {name: np.stack([np.asarray(found[name]) for found in every]) for name in every[0]}
         return {name: x.mean(axis=0) if "/" in name else x.any(axis=0) for name, x in together.items()}
 
-    return replace(first, score=score)
+    return replace(first, score=score, centre_seconds=centre_seconds(each.centre_seconds for each in predictors))

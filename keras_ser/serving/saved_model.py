@@ -27,7 +27,7 @@ from keras_ser.checks import check_name
 from keras_ser.errors import UserError
 from keras_ser.files import TEMPORARY, remove_parts, user_path
 from keras_ser.machine import check_backend
-from keras_ser.serving.facts import FACTS, FORMAT, ExportError
+from keras_ser.serving.facts import FACTS, FORMAT, ExportError, centre_seconds
 
 if TYPE_CHECKING:
     from keras_ser.settings import FrontendConfig
@@ -220,6 +220,7 @@ def _facts(runs: Sequence[Run], name: str, max_seconds: float) -> dict[str, Any]
         "sample_rate": run.recipe.frontend.sample_rate,
         "minimum_samples": _shortest(each for run in runs for each in run.recipe.every_frontend),
         "max_seconds": max_seconds,
+        "centre_seconds": centre_seconds(run.recipe.frontend.seconds for run in runs),
         "tasks": [task.to_dict() for task in run.recipe.tasks],
         "recipe": json.loads(run.recipe.to_json()),
         "run": several[0],

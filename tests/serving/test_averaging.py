@@ -12,9 +12,9 @@ from keras_ser.errors import UserError
 from keras_ser.serving import Predictor, export, read_facts
 from keras_ser.serving.averaging import averaged, check_together
 from keras_ser.serving.export_checks import golden
-from keras_ser.serving.predictor import of_runs
+from keras_ser.serving.predictor import mean_predictor, of_runs
 from keras_ser.tasks import Task
-from tests.serving import runs
+from tests.serving import runs, standin
 from tests.training import tiny
 
 
@@ -45,6 +45,24 @@ def test_an_export_of_several_runs_answers_with_their_mean(two, tmp_path):
     assert np.abs(first - second).max() > 0.01, "the two runs differ, or their mean would prove nothing"
     facts = read_facts(folder)
     assert [run["seed"] for run in facts["runs"]] == [0, 1] and facts["metrics"] == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("crops", [(0.0, 1.0), (2.0, 1.0)])
+def test_the_shortest_crop_of_the_runs_counts_in_any_order(crops, tmp_path):
+    base = runs.HALVED.replace(precision="float32", frontend=dataclasses.replace(runs.HALVED.frontend, endpoint=False))
+    made = []
+    for number, seconds in enumerate(crops):
+        recipe = base.replace(name=f"r{number}", frontend=dataclasses.replace(base.frontend, seconds=seconds))
+        made.append(runs.write(recipe, tmp_path / str(number), number))
+    assert [of_runs(order).centre_seconds for order in (made, made[::-1], made[:1])] == [1.0, 1.0, crops[0]]
+    folder = export(made, tmp_path / "out", "mean", 3.0)
+    assert read_facts(folder)["centre_seconds"] == Predictor.load(folder).centre_seconds == 1.0
+
+
+def test_several_baselines_crop_like_the_shortest():
+    every = [dataclasses.replace(standin.predictor(), centre_seconds=seconds) for seconds in (0.0, 3.0, 2.0)]
+    assert mean_predictor(every).centre_seconds == 2.0 and mean_predictor(every[:1]).centre_seconds == 0.0
 
 
 def standing_for(flags, seconds: float):
