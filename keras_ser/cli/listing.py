@@ -46,6 +46,7 @@ def _list(options: argparse.Namespace) -> int:
     rows = []
     for each in found:
         done = f"{each.finished} of {each.runs or '?'} runs" + (f" + {each.final} final" if each.final else "")
+        done += f", report of {each.reported}" if each.old else ""
         score = (
             "" if each.score is None else f"{metric_title(each.metric).split()[0]} {each.score.text()}, {each.protocol}"
         )
@@ -56,8 +57,9 @@ def _list(options: argparse.Namespace) -> int:
     if rows:
         columns = ["experiment", "corpus", "finished", "main score", "verdict", "last written"]
         print("\n".join(terminal(Table("", columns, rows, 6))))
-    for each in (each for each in found if each.fault):
-        print(f"keras-ser: {each.fault}", file=sys.stderr)
+    for fault in (each.fault or each.old for each in found):
+        if fault:
+            print(f"keras-ser: {fault}", file=sys.stderr)
     return 0
 
 

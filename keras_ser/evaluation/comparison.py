@@ -168,11 +168,14 @@ def compare(
     if p is None or np.isnan(p):
         without = without or over.removeprefix(NO_INTERVAL)
     p = None if without else p
-    notes = [
-        f"{name}: seed {s} is incomplete and left out."
-        for name, items in (("first", ours), ("second", theirs))
-        for s in items.incomplete
-    ]
+    notes = []
+    for name, items in (("first", ours), ("second", theirs)):
+        if items.partial:
+            folds = ", ".join(map(str, sorted(items.facts["fold"].unique())))
+            notes.append(
+                f"{name}: no seed is complete: seed {', '.join(map(str, items.seeds))}, fold {folds} is compared."
+            )
+        notes += [f"{name}: seed {s} is incomplete and left out." for s in items.incomplete]
     if streams[0] != streams[1]:
         first_on, second_on = (", ".join(map(repr, names)) for names in streams)
         notes.append(f"The first is scored on its stream {first_on}, the second on its stream {second_on}.")

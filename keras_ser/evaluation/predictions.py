@@ -148,8 +148,9 @@ def read_predictions(path: str | PathLike[str]) -> pd.DataFrame:
     try:
         return _read(path)
     except ValueError as error:  # includes pandas' errors for text that is not a table, and decoding errors
+        reason = " ".join(str(error).split()).rstrip(".")
         raise UserError(
-            f"{path} is damaged, or not a table of predictions: {error}. Test the run again, or give another file."
+            f"{path} is damaged, or not a table of predictions: {reason}. Test the run again, or give another file."
         ) from error
 
 

@@ -7,9 +7,10 @@ import pandas as pd
 
 from keras_ser.checks import listed
 from keras_ser.corpora.spelling import comparable, difference
-from keras_ser.errors import RunError
+from keras_ser.errors import RunError, UserError
 from keras_ser.evaluation.learning import faults, learning_table, run_learning, together
-from keras_ser.experiment.stored import PREDICTIONS, RECIPE, run_folder, stored_predictions, stored_recipe
+from keras_ser.experiment.listing import listed_experiment
+from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, RECIPE, run_folder, stored_predictions, stored_recipe
 from keras_ser.models import deterministic_model
 from keras_ser.tasks import Task
 from keras_ser.training.run import Run, model_file
@@ -29,14 +30,17 @@ def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | No
     Raises:
         RunError: there are no predictions. See also `keras_ser.evaluation.compare`.
     """
-    from keras_ser.evaluation import compare
+    from keras_ser.evaluation import compare, read_predictions
 
     tables, known = [], []
     for path in (a, b):
         file = path / PREDICTIONS if path.is_dir() else path
         if not file.exists():
             raise RunError(f"expected an experiment's folder or a predictions.csv. Received: {path}.")
-        tables.append(stored_predictions(file, f"Recreate it: keras-ser evaluate {file.parent}"))
+        if (file.parent / EXPERIMENT).exists():
+            tables.append(stored_predictions(file, f"Recreate it: keras-ser evaluate {file.parent}"))
+        else:
+            tables.append(read_predictions(file))
         known.append((file.parent / RECIPE).exists() and deterministic_model(stored_recipe(file.parent)))
     for path, table in zip((a, b), tables, strict=True):
         if f"{task}/prediction" not in table:
@@ -50,11 +54,31 @@ def compare_folders(a: Path, b: Path, task: str, metric: str, protocol: str | No
     if sorted(labels) != sorted(others):
         raise RunError(f"the two must have the same classes of {task!r}. {_difference(labels, others)}")
     known_task = Task(task, tuple(labels)) if labels else Task(task, low=-1e9, high=1e9)
-    found = compare(*tables, known_task, metric, protocol=protocol, deterministic=tuple(known))
+    unfinished = [
+        line for name, path, table in zip("ab", (a, b), tables, strict=True) for line in _runs(name, path, table)
+    ]
+    try:
+        found = compare(*tables, known_task, metric, protocol=protocol, deterministic=tuple(known))
+    except UserError as error:
+        raise RunError(" ".join([str(error), *unfinished])) from error
     trained = (
         _trained(name, path, table, found.protocol) for name, path, table in zip("ab", (a, b), tables, strict=True)
     )
-    return "\n".join([*found.lines(), *(line for lines in trained for line in lines)])
+    return "\n".join([*found.lines(), *unfinished, *(line for lines in trained for line in lines)])
+
+
+def _runs(name: str, folder: Path, table: pd.DataFrame) -> list[str]:
+    """Return sentences on an experiment's runs that are not in its table of predictions."""
+    if not (folder / EXPERIMENT).exists():
+        return []
+    inside = len(table[["protocol", "fold", "seed"]].drop_duplicates())
+    finished, asked = len(list(folder.glob(f"*/fold-*/{PREDICTIONS}"))), listed_experiment(folder).runs or 0
+    told = [f"{name}: {inside} of {asked} runs are compared."] if inside < asked else []
+    if inside < finished:
+        told.append(
+            f"{name}: {finished} runs are finished, more than were scored. Score them: keras-ser evaluate {folder}."
+        )
+    return told
 
 
 def _labels(table: pd.DataFrame, task: str) -> list[str]:

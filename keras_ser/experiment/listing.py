@@ -24,6 +24,7 @@ class Listed:
         recipe, corpus: names of its recipe and corpus.
         root: stored location of the corpus.
         finished: number of runs trained and tested; runs: total number (None = it depends on the corpus).
+        reported: number of runs in the report (None = it does not say); if it is not `finished`, the report is old.
         final: number of models trained on all clips.
         metric, score, protocol: those of the main task in the report, under its last protocol; `score` is None without a report.
         verdict: whether the runs of that protocol have learned; "" if the report does not say.
@@ -37,6 +38,7 @@ class Listed:
     root: str = ""
     finished: int = 0
     runs: int | None = None
+    reported: int | None = None
     final: int = 0
     metric: str = ""
     score: Cell | None = None
@@ -44,6 +46,14 @@ class Listed:
     verdict: str = ""
     date: datetime.datetime | None = None
     fault: str = ""
+
+    @property
+    def old(self) -> str:
+        """A sentence on a report that lacks finished runs, with the way out; "" if it has them all."""
+        if self.reported in (None, self.finished):
+            return ""
+        way = f"Update it: keras-ser evaluate {self.folder}"
+        return f"{self.folder}: its report, and so its score, covers {self.reported} of {self.finished} finished runs. {way}"
 
 
 def experiments(folder: Path) -> list[Listed]:
@@ -59,15 +69,16 @@ def experiments(folder: Path) -> list[Listed]:
     found = [path.parent for path in sorted(folder.glob(f"*/{EXPERIMENT}"))]
     if (folder / EXPERIMENT).exists():
         found.append(folder)
-    return sorted(map(_listed, found), key=lambda each: each.date or datetime.datetime.min, reverse=True)
+    return sorted(map(listed_experiment, found), key=lambda each: each.date or datetime.datetime.min, reverse=True)
 
 
-def _listed(folder: Path) -> Listed:
+def listed_experiment(folder: Path) -> Listed:
+    """Return one experiment."""
     written = [*folder.glob(f"*/fold-*/{PREDICTIONS}"), *folder.glob("report.json"), folder / EXPERIMENT]
     date = datetime.datetime.fromtimestamp(max(path.stat().st_mtime for path in written))
     try:
         recipe, facts = stored_recipe(folder), stored_facts(folder)
-        runs, (metric, score, protocol), verdict = _of_report(folder / "report.json", recipe)
+        runs, reported, (metric, score, protocol), verdict = _of_report(folder / "report.json", recipe)
     except UserError as error:
         return Listed(folder, date=date, fault=" ".join(str(error).split()))
     return Listed(
@@ -77,6 +88,7 @@ def _listed(folder: Path) -> Listed:
         facts.get("root", ""),
         len(list(folder.glob(f"*/fold-*/{PREDICTIONS}"))),
         runs,
+        reported,
         sum(model_file(path) is not None for path in folder.glob("final/seed-*")),
         metric,
         score,
@@ -86,13 +98,14 @@ def _listed(folder: Path) -> Listed:
     )
 
 
-def _of_report(path: Path, recipe: Recipe) -> tuple[int | None, tuple[str, Cell | None, str], str]:
-    """Return the total number of runs, the score and the verdict from the report, if there is one."""
+def _of_report(path: Path, recipe: Recipe) -> tuple[int | None, int | None, tuple[str, Cell | None, str], str]:
+    """Return the total number of runs, and from the report, if there is one, their number there, the score and the verdict."""
 
-    def read() -> tuple[int | None, tuple[str, Cell | None, str], str]:
+    def read() -> tuple[int | None, int | None, tuple[str, Cell | None, str], str]:
         report = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
         found = _score(recipe, report)
-        return _runs(recipe, report), found, stored_verdicts(report, found[-1])
+        reported = len(report["learned"]) if "learned" in report else None
+        return _runs(recipe, report), reported, found, stored_verdicts(report, found[-1])
 
     return read_or_refuse(path, read, f"Recreate it: keras-ser evaluate {path.parent}")
 

@@ -39,9 +39,19 @@ def test_experiments_are_listed(folder, capsys):
     (row,) = (line for line in out.splitlines() if "single-01234567" in line)
     assert "demo mine.csv" in row and "3 of 8 runs + 1 final" in row and "UAR 62.5 [50.0, 75.0], speakers" in row
     assert "1 of 3 underfit" in row
-    assert "damaged" in out and f"{folder / 'bad' / 'recipe.json'}" in err
+    assert "damaged" in out and f"{folder / 'bad' / 'recipe.json'}" in err and "covers" not in err
     assert main(["list", str(folder), "--json"]) == 0
     assert {each["finished"] for each in json.loads(capsys.readouterr().out)} == {0, 3}
+
+
+def test_a_report_without_the_runs_finished_since_is_said_to_be_old(folder, capsys):
+    run = folder / "single-01234567" / "speakers" / "fold-02-seed-0"
+    run.mkdir()
+    (run / "predictions.csv").touch()
+    assert main(["list", str(folder)]) == 0
+    out, err = capsys.readouterr()
+    assert "4 of 8 runs + 1 final, report of 3" in out
+    assert "covers 3 of 4 finished runs. Update it: keras-ser evaluate" in err
 
 
 @pytest.mark.parametrize(

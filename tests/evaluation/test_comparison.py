@@ -94,6 +94,10 @@ def test_incomplete_seeds_are_left_out_and_named(make_table, emotion):
     cut = b[~((b["seed"] == 2) & (b["fold"] == 1))]
     found = compare(a, cut, emotion)
     assert "second: seed 2 is incomplete and left out." in found.notes
+    alone = a[a["seed"] == 2]
+    parts = [alone[alone["fold"] != fold].assign(seed=seed) for seed, fold in ((0, 0), (1, 1))]
+    (told, _, left) = compare(*[pd.concat(parts)] * 2, emotion).notes[:3]
+    assert told.startswith("first: no seed is complete: seed ") and told.endswith(" is compared.")
     assert found.b == pytest.approx(score(b[b["seed"] < 2], emotion, "disjoint")["uar"].value)
 
 

@@ -5,9 +5,10 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from keras_ser.errors import RunError
+from keras_ser.errors import RunError, UserError
 from keras_ser.evaluation.learning import LEARNED, Learning
 from keras_ser.experiment import compare_folders, comparing
+from tests.training import tiny
 
 
 def write(path, *labels):
@@ -69,3 +70,30 @@ def test_predictions_alone_do_not_tell_whether_a_run_has_learned(tmp_path):
     assert lines[-2:] == [
         f"{x}: whether its runs have learned is unknown, since only predictions were found" for x in "ab"
     ]
+
+
+def test_what_is_not_compared_is_said(tmp_path):
+    """Folds that are not trained, and finished runs that the table of predictions lacks."""
+    for name, folds in (("a", (0,)), ("b", (0, 1, 2))):
+        folder = tmp_path / name
+        for fold in folds:
+            (folder / "p" / f"fold-{fold:02d}-seed-0").mkdir(parents=True)
+            write(folder / "p" / f"fold-{fold:02d}-seed-0" / "predictions.csv", "anger", "fear")
+        write(folder / "predictions.csv", "anger", "fear")
+        (folder / "recipe.json").write_text(tiny.SINGLE.to_json())  # four folds, three seeds
+        (folder / "experiment.json").write_text("{}")
+    lines = compare_folders(tmp_path / "a", tmp_path / "b", "emotion", "uar").splitlines()
+    assert {"a: 1 of 12 runs are compared.", "b: 1 of 12 runs are compared."} < set(lines)
+    old = f"b: 3 runs are finished, more than were scored. Score them: keras-ser evaluate {tmp_path / 'b'}."
+    assert old in lines and not any(line.startswith("a: 1 runs") for line in lines)
+    other = write(tmp_path / "other.csv", "anger", "fear")
+    other.write_text(other.read_text().replace(",x,", ",z,"))
+    with pytest.raises(RunError, match="a: 3 runs are finished, more than"):
+        compare_folders(tmp_path / "b", other, "emotion", "uar")
+
+
+def test_another_file_is_not_evaluated_anew(tmp_path):
+    (tmp_path / "recipe.py").write_text("f(a, b)\n1\nf(1, 2, 3, 4)\n")
+    with pytest.raises(UserError, match="not a table of predictions.*give another file") as error:
+        compare_folders(tmp_path / "recipe.py", tmp_path / "recipe.py", "emotion", "uar")
+    assert "keras-ser evaluate" not in str(error.value) and str(error.value).count("is damaged") == 1
