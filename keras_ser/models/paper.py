@@ -120,7 +120,7 @@ class Network:
             two dimensions, coloured by the tasks. With more than two axes, the second is time, in positions of as many frames each,
             and the mean over the valid frames is shown. A `Reconstruction` is shown beside its input.
         initialise: loads pretrained weights; called once before training. Default None, random weights.
-        frozen: variables that `initialise` sets and that never change, so that training states do not store them.
+        frozen: variables that never change after `build` and `initialise`, so that training states do not store them.
     """
 
     model: Any

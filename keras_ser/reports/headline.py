@@ -123,7 +123,7 @@ def origin(made: Sequence[Mapping[str, Any]]) -> list[str]:
     commits = list(dict.fromkeys(each["commit"] for each in made if each.get("commit")))
     found += [f"Commit: {', '.join(commits)}."] if commits else []
     weights = list(dict.fromkeys(each["pretrained"] for each in made if each.get("pretrained")))
-    found += [f"Pretrained weights: SHA-256 {', '.join(weights)} (first 12 digits, over all files)."] if weights else []
+    found += [f"Pretrained weights: {', '.join(weights)} (first 12 digits of the SHA-256)."] if weights else []
     dates = sorted(each["date"] for each in made if each.get("date"))
     if dates:
         found.append(f"Trained: {dates[0]}." if dates[0] == dates[-1] else f"Trained: {dates[0]} to {dates[-1]}.")

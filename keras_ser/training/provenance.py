@@ -34,7 +34,7 @@ def begin(folder: Path, resumed: bool) -> dict[str, str]:
 
 
 def made_by(recipe: Recipe | None = None) -> dict[str, Any]:
-    """Return {"command", "versions", "commit", "date"}, and "pretrained", the digest of the recipe's weights if it has any.
+    """Return {"command", "versions", "commit", "date"}, and "pretrained", the recipe's weight files with their SHA-256.
 
     Absolute paths in the command are shortened to their last part, since reports are shared.
     """
@@ -45,7 +45,7 @@ def made_by(recipe: Recipe | None = None) -> dict[str, Any]:
         except metadata.PackageNotFoundError:
             continue
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    weights = pretrained_digest(recipe) if recipe else ""
+    weights = ", ".join(f"{file.name} {digest[:12]}" for file, digest in _pretrained(recipe)) if recipe else ""
     made = {"command": command(command_line()), "versions": versions, "commit": commit(), "date": date}
     return made | ({"pretrained": weights} if weights else {})
 
@@ -97,12 +97,17 @@ def commit() -> str:
 
 def pretrained_digest(recipe: Recipe) -> str:
     """Return the digest of the content of a recipe's pretrained weights; "" if it has none, or a file is not there any more."""
+    found = [digest for _, digest in _pretrained(recipe)]
+    return hashlib.sha256("".join(found).encode()).hexdigest()[:12] if found else ""
+
+
+def _pretrained(recipe: Recipe) -> list[tuple[Path, str]]:
+    """Return the files of a recipe's pretrained weights, each with its SHA-256; [] if one is not there any more."""
     files = getattr(model_module(recipe.model), "weight_files", lambda config: [])(recipe.config)
     try:
-        found = [_content(file, file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+        return [(file, _content(file, file.stat().st_size, file.stat().st_mtime_ns)) for file in files]
     except OSError:
-        return ""
-    return hashlib.sha256("".join(found).encode()).hexdigest()[:12] if found else ""
+        return []
 
 
 @functools.lru_cache(maxsize=16)

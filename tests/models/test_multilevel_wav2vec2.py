@@ -107,6 +107,19 @@ def test_convolutions_of_a_checkpoint_are_frozen_and_random_ones_are_not():
         assert layer.trainable_variables and bool(layer.feature_encoder.trainable_variables) != frozen
 
 
+def test_random_weights_that_are_not_tuned_come_from_the_seed_and_not_from_a_state():
+    given = {"levels": ("wav2vec2",), "wav2vec2": "random", "wav2vec2_size": (16, 1), "wav2vec2_tuned": False}
+    drawn = []
+    for seed in (1, 1, 2):
+        keras.utils.set_random_seed(seed)
+        network = multilevel.build(Config(**{**LEVELS, **given}), ALONE, (EMOTION,))
+        held = network.model.get_layer("wav2vec2").weights
+        assert {id(v) for v in network.frozen} == {id(v) for v in held}
+        drawn.append(np.concatenate([np.ravel(v) for v in held]))
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert np.abs(drawn[0] - drawn[2]).max() > 0.01
+
+
 def test_the_network_takes_the_frames_of_a_checkpoint_that_is_not_tuned(rng):
     """It needs no checkpoint then, which may be gone when a trained network is built again."""
     frames = {"waveform": (9, 16)}

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from keras_ser.models.multilevel import Config
+from keras_ser.models.wav2vec2 import weights_hash
 from keras_ser.reports.headline import origin
 from keras_ser.training import provenance
 
@@ -67,11 +68,12 @@ def test_a_resumed_training_records_the_commits_of_all_its_parts(tmp_path, monke
     assert told == ["a1", "a1", *["a1, then b2 with changes"] * 2, "c3"]
 
 
-def test_a_report_has_the_digest_of_pretrained_weights():
+def test_a_report_has_the_digests_of_pretrained_weights():
+    """Those that `keras-ser wav2vec2 info` prints."""
     folder = Path(__file__).parents[1] / "models" / "wav2vec2" / "stored" / "group"
     recipe = SimpleNamespace(model="multilevel", config=Config(levels=("wav2vec2",), wav2vec2=str(folder)))
     weights = provenance.made_by(recipe)["pretrained"]
-    assert re.fullmatch("[0-9a-f]{12}", weights) and weights == provenance.pretrained_digest(recipe)
-    told = f"Pretrained weights: SHA-256 {weights} (first 12 digits, over all files)."
-    assert origin([{"pretrained": weights}, {}]) == [told]
+    assert f"model.safetensors {weights_hash(folder)}" in weights.split(", ")
+    assert origin([{"pretrained": weights}, {}]) == [f"Pretrained weights: {weights} (first 12 digits of the SHA-256)."]
     assert "pretrained" not in provenance.made_by(SimpleNamespace(model="multilevel", config=Config()))
+    assert re.fullmatch("[0-9a-f]{12}", provenance.pretrained_digest(recipe))

@@ -107,7 +107,8 @@ def build(config: Config, inputs: Inputs, tasks: Sequence[Task], **_: Any) -> Ne
         own["wav2vec2"] = Optimized(model.parts["wav2vec2"], rate=config.wav2vec2_rate)
     else:
         model = keras.Model(inside, outputs, name="multilevel")
-    if config.has_checkpoint and config.wav2vec2_tuned:
+    # the convolutions of a checkpoint, or random weights that are not tuned, which the run's seed determines
+    if "wav2vec2" in config.levels and config.has_checkpoint == config.wav2vec2_tuned:
         held = model.get_layer("wav2vec2").non_trainable_weights
         frozen = [v for v in held if "seed_generator" not in v.path]
     return Network(model, learns, fused, normalizations, own, priors, initialise=initialise, frozen=frozen)
