@@ -3,8 +3,8 @@
     python recipes/multilevel_emodb.py --corpus-root EMODB --systems ser,mf,mf-mtl-cr
     .. --wav2vec2 CHECKPOINT --alexnet FILE                                  the paper's pretrained parts, and its first row
     .. --variant levels                                                      single levels
-    .. --variant leaky                                                       the test speaker selects the epoch
-    .. --variant paper                                                       the paper's sizes and optimizer
+    .. --variant leaky                                                       the test speaker selects the epoch; curves
+    .. --variant paper                                                       the paper's sizes and optimizer; curves
     .. --corpus manifest --corpus-root CLIPS.csv                             your own corpus
 
 The paper did not use EmoDB. Its optimizer, AdamW at 1e-5, is for pretrained parts: from random weights, "ser" reaches a training

@@ -1,5 +1,6 @@
 """Reports that recipes make in addition to their experiments': tables of systems, gains, speaker verification and noise."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -85,6 +86,9 @@ def systems_table(
         protocols = [p for p in trained_on if not _by_verification_only(first.tasks[0], p)]
         facts = {p.name: protocol_facts(p, data, first) for p in protocols}
         title = report_title(trained.name, trained.recipes.values(), data)
+        folders = {name: os.path.relpath(each.folder, trained.folder) for name, each in trained.systems.items()}
+        links = [f"[{name}]({Path(folder, 'report.md').as_posix()})" for name, folder in folders.items()]
+        told.append(f"Reports of the systems, with confusion matrices: {', '.join(links)}.")
         table = partial(
             systems_report,
             title + f", {subtitle}" * bool(subtitle),

@@ -18,7 +18,7 @@ from keras_ser.training.run import check_free
 RUNS = "*/fold-*-seed-*"
 
 
-def check_experiment(folder: Path, recipe: Recipe, data: Data) -> dict[str, Any]:
+def check_claim(folder: Path, recipe: Recipe, data: Data) -> dict[str, Any]:
     """Check that a folder is free or of an experiment with this recipe and these data; return what identifies it.
 
     Raises:

@@ -17,7 +17,7 @@ from keras_ser.errors import RunError, UserError
 from keras_ser.evaluation import score
 from keras_ser.evaluation.learning import learning_of
 from keras_ser.evaluation.tables import metric_title
-from keras_ser.experiment.changes import check_experiment
+from keras_ser.experiment.changes import check_claim
 from keras_ser.experiment.planning import jobs
 from keras_ser.experiment.rescoring import runs_of
 from keras_ser.experiment.stored import EXPERIMENT, finished_predictions, stored_recipe
@@ -97,7 +97,7 @@ def train_final(
         RunError: the cross-validation is of other data.
     """
     runs = final_runs(recipe, folder)
-    check_experiment(folder, recipe, data)
+    check_claim(folder, recipe, data)
     made, said = final_recipe(recipe, runs)
     split = Split(FINAL, 0, tuple(u.id for u in data.readable), (), (), final=True)
     found = []

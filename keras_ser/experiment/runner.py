@@ -8,7 +8,7 @@ from typing import Any
 
 from keras_ser.engines import Engine, WorkerDied, must_see
 from keras_ser.evaluation import write_predictions
-from keras_ser.experiment.changes import check_experiment
+from keras_ser.experiment.changes import check_claim
 from keras_ser.experiment.failures import TakenError, attempt, failure, named, note
 from keras_ser.experiment.planning import Job, by_validity, check_jobs, jobs, tested
 from keras_ser.experiment.reporting import paper_figures, summarise
@@ -241,7 +241,7 @@ def _run(recipe: Recipe, data: Data, job: Job, target: Path, options: Mapping[st
 def _claim(folder: Path, recipe: Recipe, data: Data, read_options: Mapping[str, Any], todo: Sequence[Job]) -> None:
     """Claim the folder; write to recipe.json the protocols and seeds of all its runs, the most valid protocol last."""
     with lock(folder):
-        about = check_experiment(folder, recipe, data)
+        about = check_claim(folder, recipe, data)
         remove_parts(folder)
         # protocol settings are not part of the folder's name: runs of another split must not be mistaken for this one's
         for job in todo:

@@ -79,6 +79,8 @@ def tensors(paths: Sequence[Path]) -> Iterator[Tensors]:
 
 def _fault(path: Path, error: Exception) -> str:
     """Return why a file could not be opened, and the way out."""
+    if path.is_dir():
+        return "a folder: name the file in it"
     if not path.is_file():
         return "no such file"
     # imported here because it needs soundfile, which a network without a checkpoint does not need

@@ -16,6 +16,7 @@ from keras_ser.corpora import read_corpus
 from keras_ser.errors import UserError
 from keras_ser.experiment.planning import experiment_folder, job_names
 from keras_ser.experiment.preparing import check_experiment
+from keras_ser.models.wav2vec2 import weights_hash
 from keras_ser.models.whole_model import inner_network, recipe_embedder
 from keras_ser.training import Run
 from tests import corpora_on_disk as disk
@@ -189,7 +190,7 @@ def test_wav2vec2_on_a_corpus_of_ones_own_and_its_report_without_the_checkpoint(
         assert text.splitlines()[0] == f"# multilevel_manifest on manifest (wav2vec 2.0 {kind} from w2v)"
         assert "Mean over the test speakers of leave-one-speaker-out" in text
         (text,) = (path.read_text() for path in tmp_path.glob("multilevel_manifest-w2e-????????/report.md"))
-        assert "Pretrained weights: SHA-256 " in text
+        assert f"Pretrained weights: model.safetensors {weights_hash(CHECKPOINT)}" in text
         if not gone:
             checkpoint.rename(tmp_path / "elsewhere")
     done = script(*command, "--seed=1")

@@ -1,6 +1,7 @@
 """MT-A-DNN and `own.py` on a corpus of one's own."""
 
 import json
+import re
 
 import pytest
 
@@ -30,7 +31,10 @@ def test_a_corpus_of_ones_own_beside_a_baseline(tmp_path, capsys):
     assert "to train: 1 of conv, 1 of svm; about " in done.stderr
     assert {"conv", "svm"} <= {line.split()[0] for line in done.stdout.splitlines() if line}
     (table,) = tmp_path.glob("own-systems-*/systems.md")
-    assert "conv - svm: " in table.read_text() and "does not name both genders" in table.read_text()
+    text = table.read_text()
+    assert "conv - svm: " in text and "does not name both genders" in text
+    links = dict(re.findall(r"\[(conv|svm)\]\(([^)]+)\)", text))
+    assert len(links) == 2 and all((table.parent / link).is_file() for link in links.values())
     (svm,) = tmp_path.glob("own-svm-*")
     assert main(["train", str(svm), "--final", "--quiet"]) == 0
     assert (svm / "final" / "seed-0" / "model.skops").exists()
