@@ -22,7 +22,7 @@ def add(commands) -> None:
         ("check", "count clips, compare the corpus with its published version, find unreadable and duplicate files"),
         ("show", "list clips and their labels"),
     ):
-        sub = corpus.add_parser(action, help=text, description=text)
+        sub = corpus.add_parser(action, help=text, description=f"{text[0].upper()}{text[1:]}.")
         sub.add_argument(
             "name", help="adapter, e.g. emodb, ravdess, crema_d, afew, iemocap, msp_improv, manifest, demo"
         )

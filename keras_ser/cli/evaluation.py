@@ -72,9 +72,14 @@ def add(commands) -> None:
     noise.add_argument("--snr", metavar="DB[,DB..]", help="with --noise, SNRs in dB (default: 20 to -10 in steps of 5)")
     evaluate.set_defaults(run=_evaluate)
 
-    compare = commands.add_parser("compare", help="compute the paired difference of two experiments")
-    compare.add_argument("a", help="folder of an experiment, or a predictions.csv")
-    compare.add_argument("b", help="a second one, over the same clips")
+    compare = commands.add_parser(
+        "compare",
+        help="compute the paired difference of two experiments",
+        description="Print the difference A - B of two experiments, paired by speaker, with its interval and p value, and "
+        "whether their runs have learned.",
+    )
+    compare.add_argument("a", metavar="A", help="folder of an experiment, or a predictions.csv")
+    compare.add_argument("b", metavar="B", help="a second one, over the same clips")
     compare.add_argument("--task", default="emotion", help="task whose scores are compared (default: emotion)")
     compare.add_argument(
         "--metric", default="uar", help="uar, accuracy, macro_f1, recall/LABEL, ccc, .. (default: uar)"

@@ -73,7 +73,10 @@ class Trained:
 def add(commands) -> None:
     """Add the commands to the parser."""
     train = commands.add_parser(
-        "train", help="train a recipe on all its protocols, folds and seeds, and write a report"
+        "train",
+        help="train a recipe on all its protocols, folds and seeds, and write a report",
+        description="Train every fold and seed of a recipe's protocols and write a report. Finished runs are skipped, and an "
+        "interrupted run continues.",
     )
     train.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run or experiment")
     add_training_arguments(train)

@@ -31,12 +31,16 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
     runs.add_argument(
         "--protocol",
         metavar="NAME",
-        help="paper, disjoint, both, random (clips at random, speakers on both sides), or the name of a protocol (default: the "
-        "recipe's protocols)",
+        help="paper, disjoint, both, random (clips at random, speakers on both sides), or the name of a protocol (default: "
+        + ("the recipe's protocols)" if jobs else "one that keeps speakers apart)"),
     )
-    runs.add_argument("--folds", metavar="N[,N..]", help="train only these folds")
-    runs.add_argument("--seed", type=int, metavar="N", help="first seed (one run per fold unless --seeds is given)")
-    runs.add_argument("--seeds", type=seed_count, metavar="N", help="number of seeds")
+    runs.add_argument(
+        "--folds", metavar="N[,N..]", help="train only these folds" if jobs else "folds of each trial (default: 0)"
+    )
+    runs.add_argument("--seed", type=int, metavar="N", help="first seed; trains one seed unless --seeds is given")
+    runs.add_argument(
+        "--seeds", type=seed_count, metavar="N", help="number of seeds" if jobs else "seeds of each trial (default: 1)"
+    )
     runs.add_argument(
         "--shuffle-labels",
         action="store_true",

@@ -23,8 +23,7 @@ def add(commands) -> None:
         "tune",
         help="search a recipe's hyperparameters (default: its loss weights) with KerasTuner, on validation sets only",
         description="Train a recipe with different hyperparameters and keep those with the best validation score. No test set "
-        "is used. --folds (default: 0) and --seeds (default: 1) select the runs of each trial, --protocol selects their "
-        "protocol (default: one that keeps speakers apart).",
+        "is used. To continue a search, repeat the command.",
     )
     tune.add_argument("recipe", help="recipe file (.py), recipe.json, or folder of a run or experiment")
     _add_arguments(tune)

@@ -17,9 +17,17 @@ def add(commands) -> None:
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
-    info = actions.add_parser("info", help="check a checkpoint and show its properties")
+    info = actions.add_parser(
+        "info",
+        help="check a checkpoint and show its properties",
+        description="Check a checkpoint and show its architecture, its size, the digest that reports name, and unused tensors.",
+    )
     info.set_defaults(run=_info)
-    convert = actions.add_parser("convert", help="convert a checkpoint to a Keras model, or to its weights")
+    convert = actions.add_parser(
+        "convert",
+        help="convert a checkpoint to a Keras model, or to its weights",
+        description="Convert a checkpoint to a Keras model (OUT ends in .keras) or to its weights (.weights.h5).",
+    )
     for action in (info, convert):
         action.add_argument(
             "folder", metavar="FOLDER", help="folder with config.json and model.safetensors, as on Hugging Face"

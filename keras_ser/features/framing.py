@@ -23,10 +23,13 @@ def float_tensor(x: Any) -> Any:
 
 def check_clips(waveform: Any, length: Any = None) -> None:
     """Raise UserError unless the waveform is (batch, samples) and `length`, if it is given, (batch,)."""
-    if len(shape := _shape(waveform)) != 2:
+    shape = _shape(waveform)  # AutoGraph cannot convert named expressions
+    if len(shape) != 2:
         raise UserError(f"expected a waveform (batch, samples); a single clip x is x[None]. Received: shape {shape}.")
-    if length is not None and len(shape := _shape(length)) != 1:
-        raise UserError(f"expected `length` (batch,), one number of samples per clip. Received: shape {shape}.")
+    if length is not None and len(_shape(length)) != 1:
+        raise UserError(
+            f"expected `length` (batch,), one number of samples per clip. Received: shape {_shape(length)}."
+        )
 
 
 def _shape(x: Any) -> tuple:
