@@ -16,9 +16,11 @@ FEWEST = 4  # minimum number of clips for t-SNE
 
 
 def layout(vectors: np.ndarray) -> np.ndarray:
-    """Map (clips, units) to (clips, 2) by deterministic t-SNE; needs at least `FEWEST` clips."""
+    """Map (clips, units) to (clips, 2) by deterministic t-SNE; needs at least `FEWEST` clips. Equal embeddings are one point."""
     from sklearn.manifold import TSNE
 
+    if (vectors == vectors[0]).all():  # t-SNE would divide by their deviation
+        return np.zeros((len(vectors), 2), np.float32)
     perplexity = min(30.0, (len(vectors) - 1) / 3)
     return TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(np.asarray(vectors, np.float32))
 

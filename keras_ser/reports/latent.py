@@ -21,7 +21,8 @@ def planes(x: np.ndarray) -> dict[str, np.ndarray]:
     """Map (points, units) to two dimensions, (points, 2): by principal components, and by t-SNE on the first 50 of them."""
     from sklearn.decomposition import PCA
 
-    parts = PCA(min(50, *x.shape), random_state=0).fit_transform(x)
+    with np.errstate(invalid="ignore"):  # the variance of equal embeddings is 0
+        parts = PCA(min(50, *x.shape), random_state=0).fit_transform(x)
     parts = parts if parts.shape[1] > 1 else np.pad(parts, ((0, 0), (0, 1)))
     return {"PCA": parts[:, :2], "t-SNE": layout(parts)}
 

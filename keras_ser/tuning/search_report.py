@@ -156,7 +156,8 @@ class Found:
         """Return the notes on what the search has shown, which also the terminal tells."""
         told = [*verdict(self), *(faults({"The best trial": self.ranked[0].learned}) if self.ranked else ())]
         if self.repeats:
-            told.append(f"A setting was proposed again, {self.repeats} times: there are fewer trials than requested.")
+            which = "proposal repeats" if self.repeats == 1 else "proposals repeat"
+            told.append(f"{self.repeats} {which} a setting that has a score: there are fewer trials than requested.")
         if self.seen:
             told.append(
                 f"Clips of the validation sets used here are tested in {_list(self.seen)}, whose scores are therefore biased. "

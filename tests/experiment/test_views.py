@@ -110,6 +110,12 @@ def test_a_point_is_the_mean_over_the_valid_frames_of_a_clip(made):
     np.testing.assert_allclose(x[tested][0], total / weight, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.filterwarnings("error")
+def test_equal_codes_are_one_point():
+    for points in planes(np.ones((9, 5))).values():
+        np.testing.assert_array_equal(points, np.zeros((9, 2)))
+
+
 def test_planes_keep_what_the_points_say(rng):
     x = np.concatenate([rng.normal(size=(20, 9)), rng.normal(size=(15, 9)) + 8])
     found = planes(x)

@@ -23,6 +23,12 @@ def test_clusters_stay_apart_in_the_layout(rng, clips):
         ], "each clip's neighbour is of its own cluster"
 
 
+@pytest.mark.filterwarnings("error")
+def test_equal_embeddings_are_one_point():
+    """Those of a network whose last units are all 0."""
+    np.testing.assert_array_equal(layout(np.zeros((9, 5))), np.zeros((9, 2)))
+
+
 def test_maps_have_a_panel_for_each_part_and_the_clips_of_each_class(rng):
     truth = ["calm", "cross", "calm", "", "calm"]
     parts = {name: rng.normal(size=(5, 2)) for name in ("without", "with")}

@@ -277,7 +277,7 @@ def test_repeated_settings_are_one_trial(search, tmp_path):
     found = search(space, trials=9)
     assert len(found.trials) == 3 and found.repeats == 7  # 0.5 is the recipe's own
     text = (tmp_path / "found/tuning.md").read_text()
-    assert "A setting was proposed again, 7 times" in text
+    assert "7 proposals repeat a setting that has a score" in text
     assert ": 2 trials and the unchanged recipe of a " in text.splitlines()[0]
 
 
