@@ -178,7 +178,7 @@ def main() -> None:
             cells = [cell(found), seeds, cell(mean) if mean else ""]
             print(" | ".join([f"| {system}", protocol, found.metric, *cells]) + " |")
     pairs = [(first, second, None, "uar") for first, second in options.compare]
-    for left_out in (False, True) if options.differences or pairs else ():
+    for left_out in (False, True) if options.differences else (False,) if pairs else ():
         which = ", without the speakers looked at when settings were chosen" if left_out else ""
         print(f"\n| first - second{which} | protocol | metric | difference | |\n| --- | --- | --- | --- | --- |")
         for first, second, _, metric, found in differences(options.results, pairs or DIFFERENCES, left_out):

@@ -63,5 +63,5 @@ def tried(trials: Mapping[int, Trial]) -> str:
 
 
 def made_in(folder: Path) -> list[dict[str, Any]]:
-    """Return what `keras_ser.training.provenance.made_by` said of each finished run of a search."""
+    """Return what `keras_ser.training.provenance.made_by` said of each run of a search; of an unfinished one, its commit alone."""
     return [made for file in sorted((folder / "runs").rglob(MADE)) if (made := stored_made(file))]
