@@ -23,8 +23,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
     "sphinx_gallery.gen_gallery",
-    # figures from stored predictions; pages generated from the code
-    "figures",
+    # pages generated from the code
     "generated",
 ]
 exclude_patterns = [

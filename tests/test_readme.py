@@ -57,8 +57,8 @@ def pages() -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def figures():
-    """The roles that compute figures for the documentation."""
-    sys.path.insert(0, str(ROOT / "docs" / "_ext"))
+    """The script that writes the figures of the documentation."""
+    sys.path.insert(0, str(ROOT / "benchmarks"))
     try:
         import figures
     finally:
@@ -71,19 +71,38 @@ def quoted(text: str) -> list[tuple[float, ...]]:
 
 
 @pytest.mark.slow
-def test_every_interval_of_readme_and_docs_was_measured(measured, figures):
-    typed = {name: quoted(text) for name, text in pages().items()}
-    wrong = {name: [each for each in found if each not in measured] for name, found in typed.items()}
+def test_every_interval_of_readme_and_docs_was_measured(measured):
+    shown = {name: quoted(text) for name, text in pages().items()}
+    wrong = {name: [each for each in found if each not in measured] for name, found in shown.items()}
     assert {name: found for name, found in wrong.items() if found} == {}
-    assert len(typed["README.md"]) >= 5
+    assert len(shown["README.md"]) >= 5 and sum(map(len, shown.values())) > 120
 
 
 @pytest.mark.slow
-def test_every_role_of_the_docs_has_stored_predictions(measured, figures):
-    """What the roles print are intervals that `benchmarks/measured.py` gives, computed the other way round."""
-    shown = [each for text in pages().values() for each in quoted(figures.expanded(text))]
-    assert len(shown) > 120
-    assert [each for each in shown if each not in measured] == []
+def test_every_figure_of_the_docs_is_that_of_the_predictions_it_names(figures):
+    sourced = {name: text for name, text in pages().items() if "<!--" in text}
+    assert [name for name, text in sourced.items() if figures.updated(text) != text] == []
+    assert sum(text.count("<!--") for text in sourced.values()) > 250
+
+
+def test_figures_of_a_page_are_written_in_place_of_old_ones(figures, monkeypatch):
+    found = {"score": lambda text: f"1.0 [0.5, {len(text)}.0]", "seeds": lambda text: "4.0, 5.0"}
+    monkeypatch.setattr(figures, "RENDER", found)
+    page = (
+        "2.0, 7.0\n  [-1.0,\n  3.0]<!-- score a\n b --> and +9<!-- score ab -->, of 1.0, 2.0,\n3.0<!-- seeds c --> "
+        "| ?<!-- score - -->"
+    )
+    assert figures.updated(page) == (
+        "2.0, 1.0 [0.5, 3.0]<!-- score a\n b --> and 1.0 [0.5, 2.0]<!-- score ab -->, of 4.0, 5.0<!-- seeds c --> "
+        "| 1.0 [0.5, 1.0]<!-- score - -->"
+    )
+    for wrong in ("none<!-- score a -->", "2.0<!-- median a -->", "2.0 <!-- score a -->"):
+        with pytest.raises(
+            ValueError, match=r"1 comments have no figure before them, or none of the kinds score, seeds\."
+        ):
+            figures.updated(wrong)
+    unchanged = "4.0,\n  5.0<!-- seeds c -->"
+    assert figures.updated(unchanged) == unchanged
 
 
 def test_percent_rounds_to_tenths_without_minus_zero(figures):
@@ -98,7 +117,7 @@ def test_si_sdr_of_the_docs_is_the_mean_over_clips(figures):
     rows = table[(table["noise"] == "white") & (table["method"] == "mask")]
     # one seed, 100 clips a cell: the mean over clips
     expected = [rows[rows["snr_in"] == snr]["si_sdr"].mean() for snr in (10, 5, -5, -10)]
-    assert figures.render("si_sdr", "white mask") == " / ".join(f"{value:.1f}" for value in expected)
+    assert figures.RENDER["si_sdr"]("white mask") == " / ".join(f"{value:.1f}" for value in expected)
 
 
 def test_readme_is_short_and_shows_the_tested_example():

@@ -1,35 +1,28 @@
-"""Compute the figures of the documentation from the stored predictions in `benchmarks/results`.
+"""Write the figures of the documentation, computed from the stored predictions in `benchmarks/results`, into its pages.
 
-A page quotes a figure by a role instead of typing it, for example
+python benchmarks/figures.py            write every figure of docs/ anew
+python benchmarks/figures.py --check    only name the pages whose figures are old (exit code 1)
 
-    {score}`aspmtl_emodb-conv`                                   72.2 [64.5, 78.8]
-    {difference}`trained_emodb-aspmtl - trained_emodb-single-task`  +1.8 [-1.5, 5.2]
+A page names where a figure comes from in a comment behind it, which a reader of the page does not see, for example
 
-The argument is SYSTEM[/PROTOCOL][:METRIC]; the protocol defaults to the only one, the metric to "uar". All scores are in percent,
-with the 95 % interval in brackets. `render` needs no Sphinx.
+    72.2 [64.5, 78.8]<!-- score aspmtl_emodb-conv -->
+    +1.8 [-1.5, 5.2]<!-- difference +trained_emodb-aspmtl - trained_emodb-single-task -->
+
+For a new figure, write `?` and its comment. The argument is SYSTEM[/PROTOCOL][:METRIC]; the protocol defaults to the only one, the
+metric to "uar". All scores are in percent, with the 95 % interval in brackets.
 """
 
-import importlib.util
+import argparse
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
-ROLE = re.compile(
-    r"\{(score|spread|value|seeds|ensemble|unseen|unseen_difference|difference|gain|si_sdr|eer|chance|speakers)\}`([^`]+)`"
-)
+import measured
+from measured import percent
 
-
-@cache
-def measured() -> ModuleType:
-    """Load `benchmarks/measured.py`, which is not part of the package."""
-    spec = importlib.util.spec_from_file_location("measured", ROOT / "benchmarks" / "measured.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+DOCS = Path(__file__).parents[1] / "docs"
 
 
 def place(text: str) -> tuple[str, str | None, str]:
@@ -42,23 +35,22 @@ def place(text: str) -> tuple[str, str | None, str]:
 @cache
 def scored(system: str, protocol: str | None, left_out: tuple[str, ...] = ()) -> Any:
     """Score one stored system: its `TaskScores`, without some speakers."""
-    module = measured()
-    folder = module.RESULTS / system
-    if not module.stored(folder):
+    folder = measured.RESULTS / system
+    if not measured.stored(folder):
         raise LookupError(f"benchmarks/results has no predictions of {system!r}.")
-    task, table = module.stored(folder)
+    task, table = measured.stored(folder)
     protocols = list(dict.fromkeys(table["protocol"]))
     if protocol not in (protocols if protocol else [None]) or (protocol is None and len(protocols) > 1):
         raise LookupError(f"{system} has the protocols {', '.join(protocols)}. Received: {protocol}.")
     table = table[~table["speaker"].isin(left_out)] if left_out else table
-    deterministic = not left_out and module.draws_nothing(folder)
-    return module.score(table, task, protocol or protocols[0], deterministic=deterministic)
+    deterministic = not left_out and measured.draws_nothing(folder)
+    return measured.score(table, task, protocol or protocols[0], deterministic=deterministic)
 
 
 def one(text: str, left_out: bool = False, ensemble: bool = False) -> Any:
     """The `Score` that a role's argument names."""
     system, protocol, metric = place(text)
-    speakers = measured().LOOKED_AT[system] if left_out else ()
+    speakers = measured.LOOKED_AT[system] if left_out else ()
     found = scored(system, protocol, speakers)
     for each in found.ensemble if ensemble else found.scores:
         if each.metric == metric:
@@ -66,12 +58,8 @@ def one(text: str, left_out: bool = False, ensemble: bool = False) -> Any:
     raise LookupError(f"{system} has no {metric!r}.")
 
 
-def percent(value: float, low: float | None = None, high: float | None = None, sign: str = "") -> str:
-    return measured().percent(value, low, high, sign)
-
-
 def _score(text: str, **which: bool) -> str:
-    return measured().cell(one(text, **which))
+    return measured.cell(one(text, **which))
 
 
 def _spread(text: str) -> str:
@@ -97,7 +85,7 @@ def _difference(text: str, left_out: bool = False) -> str:
     sign, text = ("+", text[1:]) if text.startswith("+") else ("", text)
     first, _, rest = text.partition(" - ")
     second, protocol, metric = place(rest)
-    ((*_, found),) = measured().differences(pairs=[(first.strip(), second, protocol, metric)], left_out=left_out)
+    ((*_, found),) = measured.differences(pairs=[(first.strip(), second, protocol, metric)], left_out=left_out)
     return percent(found.difference, found.low, found.high, sign)
 
 
@@ -116,7 +104,7 @@ def _denoising() -> Any:
 
     from keras_ser.evaluation.denoising import Denoising
 
-    return Denoising(pd.read_csv(measured().RESULTS / "aspmtl_noise" / "denoising.csv.gz", dtype={"group": str}))
+    return Denoising(pd.read_csv(measured.RESULTS / "aspmtl_noise" / "denoising.csv.gz", dtype={"group": str}))
 
 
 def _si_sdr(text: str) -> str:
@@ -136,7 +124,7 @@ def _verification() -> Any:
 
     from keras_ser.evaluation.verification import Verification
 
-    path = measured().RESULTS / "vggvox_ravdess-speaker" / "verification.csv.gz"
+    path = measured.RESULTS / "vggvox_ravdess-speaker" / "verification.csv.gz"
     return Verification(pd.read_csv(path, dtype={"speaker_a": str, "speaker_b": str}))
 
 
@@ -148,7 +136,7 @@ def _eer(text: str) -> str:
     return f"{found.clips:,}" if what else f"{100 * found.value:.1f}"
 
 
-_RENDER: Mapping[str, Callable[[str], str]] = {
+RENDER: Mapping[str, Callable[[str], str]] = {
     "score": _score,
     "spread": _spread,
     "value": lambda text: percent(one(text).value),
@@ -165,35 +153,61 @@ _RENDER: Mapping[str, Callable[[str], str]] = {
 }
 
 
-@cache
-def render(role: str, text: str) -> str:
-    """What a role prints.
+NUMBER = r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?"
+SEVERAL = {"seeds": r",\s+", "si_sdr": r"\s+/\s+"}
+
+
+def _written(kind: str) -> re.Pattern:
+    """A figure of a kind (or `?`) and its comment."""
+    one = rf"{NUMBER}(?:\s+±\s+{NUMBER})?(?:\s+\[{NUMBER},\s+{NUMBER}\])?"
+    figure = rf"{one}(?:{SEVERAL[kind]}{one})*" if kind in SEVERAL else one
+    return re.compile(rf"({figure}|\?)(<!--\s+{kind}\s+([^>]+?)\s+-->)")
+
+
+def updated(page: str) -> str:
+    """Return a page with its figures computed anew; those that have not changed keep their line breaks.
 
     Raises:
-        LookupError: There are no stored predictions for it.
+        LookupError: There are no stored predictions for one of them.
+        ValueError: A comment has no figure before it, or an unknown kind.
     """
-    return _RENDER[role](text)
+    found = 0
+    for kind, compute in RENDER.items():
+
+        def written(match: re.Match, compute: Callable[[str], str] = compute) -> str:
+            old, comment, argument = match.groups()
+            new = compute(" ".join(argument.split()))
+            return (old if " ".join(old.split()) == new else new) + comment
+
+        page, number = _written(kind).subn(written, page)
+        found += number
+    if found != page.count("<!--"):
+        lacking, known = page.count("<!--") - found, ", ".join(RENDER)
+        raise ValueError(f"{lacking} comments have no figure before them, or none of the kinds {known}.")
+    return page
 
 
-def expanded(source: str) -> str:
-    """A page's source with every role replaced by its figure."""
-    return ROLE.sub(lambda match: render(*match.groups()), source)
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter, epilog=__doc__
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    check, old = parser.parse_args().check, []
+    for path in sorted(DOCS.rglob("*.md")):
+        text = path.read_text()
+        if "<!--" not in text:
+            continue
+        try:
+            new = updated(text)
+        except (LookupError, ValueError) as error:
+            raise SystemExit(f"{path.relative_to(DOCS.parent)}: {error}") from None
+        if new != text:
+            old.append(path)
+            print(path.relative_to(DOCS.parent), "has old figures" if check else "written")
+            if not check:
+                path.write_text(new)
+    return 1 if check and old else 0
 
 
-def setup(app: Any) -> dict[str, Any]:
-    """Register one role for each kind of figure."""
-    from docutils import nodes
-
-    def role(name: str):
-        def made(_, rawtext, text, lineno, inliner, options=None, content=None):
-            try:
-                return [nodes.Text(render(name, text))], []
-            except (LookupError, ValueError) as error:
-                message = inliner.reporter.error(f"{rawtext}: {error}", line=lineno)
-                return [inliner.problematic(rawtext, rawtext, message)], [message]
-
-        return made
-
-    for name in _RENDER:
-        app.add_role(name, role(name))
-    return {"parallel_read_safe": True, "version": "1"}
+if __name__ == "__main__":
+    raise SystemExit(main())
