@@ -9,7 +9,8 @@
     .. --variant paper                                                       the paper's optimizer
 
 Protocols: ten folds of clips with every actor in each, and six folds of four actors. The paper did not use RAVDESS.
-recipes/aae_emodb.py explains why the default training differs from the paper's; recipes/aae.py describes the systems.
+recipes/aae_emodb.py explains why the default training differs from the paper's; recipes/aae.py describes the systems. In EmoDB's 25
+epochs, "aae" did not learn its training set (training UAR 51 % in fold 0; "cnn-single" 88 % over the folds); in 75 epochs it did (82 %).
 """
 
 from dataclasses import replace
@@ -21,12 +22,13 @@ from aspmtl_ravdess import ACTORS, EMOTION
 
 from keras_ser.cli.recipe_script import flat
 
+LONGER = {**OURS, "epochs": 75}
 UNSEEN = replace(ACTORS, validation=0)
 VARIANTS = {
-    "ravdess": systems("aae_ravdess", "ravdess", EMOTION, (CLIPS, UNSEEN), **OURS),
-    "shares": shares("aae_ravdess_shares", "ravdess", EMOTION, UNSEEN, 20, **OURS),
-    **more_speakers("aae_ravdess", "ravdess", EMOTION, COUNTS, "manifest", protocols=(CLIPS, UNSEEN), **OURS),
-    **weights("aae_ravdess", "ravdess", EMOTION, protocols=(UNSEEN,), **OURS),
+    "ravdess": systems("aae_ravdess", "ravdess", EMOTION, (CLIPS, UNSEEN), **LONGER),
+    "shares": shares("aae_ravdess_shares", "ravdess", EMOTION, UNSEEN, 20, **LONGER),
+    **more_speakers("aae_ravdess", "ravdess", EMOTION, COUNTS, "manifest", protocols=(CLIPS, UNSEEN), **LONGER),
+    **weights("aae_ravdess", "ravdess", EMOTION, protocols=(UNSEEN,), **LONGER),
     "paper": systems("aae_ravdess_paper", "ravdess", EMOTION, (TEN, ACTORS)),
 }
 RECIPES = flat(VARIANTS)
