@@ -2,15 +2,15 @@
 # Every system of the tables, trained to its end; each experiment has its report. The LSTMs (single-task, aspmtl, aspmtl-noise) have the
 # same search on each corpus (validation sets only), then all folds with five seeds. Nothing is searched for the others, which
 # have the settings of their recipes: five seeds each, but one for aae and multilevel, and those of the recipes for noise and vggvox.
-# Takes days on two cores; kill it whenever you like, the same command goes on.
+# Takes days on two cores; kill it whenever you like (it ends what it trains), the same command goes on.
 #
 #     benchmarks/all.sh DATA OUT [SYSTEM ..]      DATA/emodb, DATA/ravdess, DATA/ased/manifest.csv; all systems, or those that are named
 #                                               (a variant, controls, paper, conv, others, noise, dnn, vggvox, aae, multilevel)
 #                                               noise needs noise files in DATA/noisex92
 #     benchmarks/all.sh DATA OUT --left           what is left, and how long it takes if those steps are like the ones done
 #
-# A step's output is in OUT/log/STEP.log; its time and the commit that it was made by are in OUT/log/STEP.done; OUT/log/STEP.spent has
-# the seconds of attempts that were interrupted or failed. The exit code is 1 if a step failed.
+# A step's output is in OUT/log/STEP.log; its time and the commits that it was made by are in OUT/log/STEP.done; OUT/log/STEP.spent has
+# the seconds of attempts that were interrupted or failed. The exit code is 1 if a step failed, 75 if another process trains into OUT.
 set -u
 DATA=$(cd "${1:?DATA}" && pwd) && mkdir -p "${2:?OUT}/log" && OUT=$(cd "$2" && pwd) || exit 2
 shift 2
@@ -31,7 +31,16 @@ TRIALS=12
 ROOM="--space batch_size=16,32,64 --space optimizer.learning_rate=0.0005:0.005:log --space config.dropout=0.1:0.6"
 LSTM="--space config.layers=1,2,3 --space config.units=32,64"
 WEIGHTS="--space config.beta=0.05:2:log --space config.gamma=0.01:1:log --space config.mu=0.01:1:log"
-todo=0 done=0 failed=0 spent=0
+todo=0 done=0 failed=0 spent=0 child=
+
+# held by what it trains, too, so that no step is done while a process that outlived a killed script still trains its runs
+[ $LEFT = 1 ] || { exec 9>"$OUT/log/lock" && flock -n 9; } || { echo "another all.sh, or what one has begun, trains into $OUT" >&2; exit 75; }
+stop() { # CODE
+    [ -z "$child" ] || kill -TERM -- "-$child" 2>/dev/null
+    exit "$1"
+}
+trap 'stop 130' INT
+trap 'stop 143' TERM HUP
 
 add_time() { # NAME SECONDS: of an attempt that has ended
     echo $(($(cat "$OUT/log/$1.spent" 2>/dev/null || echo 0) + $2)) >"$OUT/log/$1.spent"
@@ -41,7 +50,7 @@ add_time() { # NAME SECONDS: of an attempt that has ended
 # a killed attempt lasted until it last wrote a file
 for begun in "$OUT"/log/*.begun; do
     [ -f "$begun" ] && read -r start process <"$begun" && ! kill -0 "$process" 2>/dev/null || continue
-    last=$(find "$OUT" -type f ! -name "*.begun" -newer "$begun" -printf '%Ts\n' | sort -n | tail -1)
+    last=$(find "$OUT" -type f ! -name "*.begun" ! -path "$OUT/log/lock" -newer "$begun" -printf '%Ts\n' | sort -n | tail -1)
     name=$(basename "$begun" .begun)
     add_time "$name" $((${last:-$start} - start))
 done
@@ -69,8 +78,14 @@ step() { # NAME COMMAND ..
     echo "$start $$" >"$OUT/log/$name.begun"
     local commit=$(git rev-parse --short HEAD 2>/dev/null) # of the code that is about to run
     [ -z "$(git status --porcelain --untracked-files=no 2>/dev/null)" ] || commit="$commit with changes"
-    "$@" >>"$OUT/log/$name.log" 2>&1
+    echo "$commit" >>"$OUT/log/$name.commits"
+    set -m # in a process group of its own, which `stop` ends
+    "$@" >>"$OUT/log/$name.log" 2>&1 </dev/null &
+    child=$!
+    set +m
+    wait "$child"
     code=$?
+    child=
     add_time "$name" $(($(date +%s) - start))
     [ $code -ge 128 ] && exit $code # interrupted
     if [ $code -ne 0 ]; then
@@ -78,8 +93,8 @@ step() { # NAME COMMAND ..
         failed=$((failed + 1))
         return
     fi
-    echo "$(cat "$OUT/log/$name.spent") s, commit $commit" >"$OUT/log/$name.done"
-    rm "$OUT/log/$name.spent"
+    echo "$(cat "$OUT/log/$name.spent") s, commit $(awk '!seen[$0]++' "$OUT/log/$name.commits" | paste -sd+)" >"$OUT/log/$name.done"
+    rm "$OUT/log/$name.spent" "$OUT/log/$name.commits"
 }
 
 system() { # CORPUS ROOT RECIPE VARIANT FOLDS SPACE ..
@@ -108,6 +123,7 @@ best() { # CORPUS VARIANT OPTION ..: train the best of a search again, with othe
 
 wide() { # CORPUS OPTION ..: the best single task, with an encoder of as many layers and weights as the best ASP-MTL's three
     local size
+    [ -f "$OUT/log/$1-aspmtl-search.done" ] || { echo "the search of ASP-MTL is not finished"; return 1; }
     size=$(PYTHONPATH=benchmarks python -c "import sys; from pathlib import Path; from accelerator import as_large_as_three, Recipe
 from keras_ser.training.preflight import frontends, input_shapes
 both = Recipe.from_json(Path(sys.argv[1]).read_text())

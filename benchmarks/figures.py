@@ -1,6 +1,6 @@
-"""Write the figures of the documentation, computed from the stored predictions in `benchmarks/results`, into its pages.
+"""Write the figures of README and docs/, computed from the stored predictions in `benchmarks/results`, into the pages.
 
-python benchmarks/figures.py            write every figure of docs/ anew
+python benchmarks/figures.py            write every figure anew
 python benchmarks/figures.py --check    only name the pages whose figures are old (exit code 1)
 
 A page names where a figure comes from in a comment behind it, which a reader of the page does not see, for example
@@ -22,7 +22,7 @@ from typing import Any
 import measured
 from measured import percent
 
-DOCS = Path(__file__).parents[1] / "docs"
+ROOT = Path(__file__).parents[1]
 
 
 def place(text: str) -> tuple[str, str | None, str]:
@@ -136,6 +136,40 @@ def _eer(text: str) -> str:
     return f"{found.clips:,}" if what else f"{100 * found.value:.1f}"
 
 
+@cache
+def _learned(system: str, protocol: str | None) -> Any:
+    """The rows of learned.csv of one protocol."""
+    import pandas as pd
+
+    table = pd.read_csv(measured.RESULTS / system / "learned.csv")
+    protocols = list(table["protocol"].unique())
+    if protocol not in (protocols if protocol else [None]) or (protocol is None and len(protocols) > 1):
+        raise LookupError(f"{system} has the protocols {', '.join(protocols)}. Received: {protocol}.")
+    return table[table["protocol"] == (protocol or protocols[0])]
+
+
+def _count(verdict: str) -> Callable[[str], str]:
+    def counted(text: str) -> str:
+        found = _learned(*place(text)[:2])["verdict"]
+        number = int(found.str.startswith(f"{verdict}:").sum())
+        return f"{number} of {len(found)}" if number else "none"
+
+    return counted
+
+
+def _steps(text: str) -> str:
+    steps = _learned(*place(text)[:2])["steps"].astype(int)
+    return " to ".join(str(each) for each in dict.fromkeys((steps.min(), steps.max())))
+
+
+def _p(text: str) -> str:
+    """A - B[/PROTOCOL][:METRIC] -> p of the difference without the speakers looked at, corrected for all such differences."""
+    first, _, rest = text.partition(" - ")
+    named = (first.strip(), *place(rest))
+    found = {tuple(names[:2]) + (names[3],): each for *names, each in measured.differences(left_out=True)}
+    return f"{found[named[0], named[1], named[3]].p_holm:.2f}"
+
+
 RENDER: Mapping[str, Callable[[str], str]] = {
     "score": _score,
     "spread": _spread,
@@ -150,18 +184,24 @@ RENDER: Mapping[str, Callable[[str], str]] = {
     "eer": _eer,
     "chance": lambda text: percent(one(text).chance),
     "speakers": _speakers,
+    "underfit": _count("underfit"),
+    "overfit": _count("overfit"),
+    "training": lambda text: percent(_learned(*place(text)[:2])["training"].mean()),
+    "steps": _steps,
+    "unseen_p": _p,
 }
 
 
 NUMBER = r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?"
-SEVERAL = {"seeds": r",\s+", "si_sdr": r"\s+/\s+"}
-
-
-def _written(kind: str) -> re.Pattern:
-    """A figure of a kind (or `?`) and its comment."""
-    one = rf"{NUMBER}(?:\s+±\s+{NUMBER})?(?:\s+\[{NUMBER},\s+{NUMBER}\])?"
-    figure = rf"{one}(?:{SEVERAL[kind]}{one})*" if kind in SEVERAL else one
-    return re.compile(rf"({figure}|\?)(<!--\s+{kind}\s+([^>]+?)\s+-->)")
+ONE = rf"{NUMBER}(?:\s+±\s+{NUMBER})?(?:\s+\[{NUMBER},\s+{NUMBER}\])?"
+COUNT = r"(?:none|\d+\s+of\s+\d+)"
+SHAPES = {  # of figures that are not one number with its spread and interval
+    "seeds": rf"{NUMBER}(?:,\s+{NUMBER})*",
+    "si_sdr": rf"{NUMBER}(?:\s+/\s+{NUMBER})*",
+    "steps": rf"{NUMBER}(?:\s+to\s+{NUMBER})?",
+    "underfit": COUNT,
+    "overfit": COUNT,
+}
 
 
 def updated(page: str) -> str:
@@ -179,7 +219,8 @@ def updated(page: str) -> str:
             new = compute(" ".join(argument.split()))
             return (old if " ".join(old.split()) == new else new) + comment
 
-        page, number = _written(kind).subn(written, page)
+        figure = SHAPES.get(kind, ONE)
+        page, number = re.subn(rf"({figure}|\?)(<!--\s+{kind}\s+([^>]+?)\s+-->)", written, page)
         found += number
     if found != page.count("<!--"):
         lacking, known = page.count("<!--") - found, ", ".join(RENDER)
@@ -193,17 +234,17 @@ def main() -> int:
     )
     parser.add_argument("--check", action="store_true", help="write nothing")
     check, old = parser.parse_args().check, []
-    for path in sorted(DOCS.rglob("*.md")):
+    for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         text = path.read_text()
         if "<!--" not in text:
             continue
         try:
             new = updated(text)
         except (LookupError, ValueError) as error:
-            raise SystemExit(f"{path.relative_to(DOCS.parent)}: {error}") from None
+            raise SystemExit(f"{path.relative_to(ROOT)}: {error}") from None
         if new != text:
             old.append(path)
-            print(path.relative_to(DOCS.parent), "has old figures" if check else "written")
+            print(path.relative_to(ROOT), "has old figures" if check else "written")
             if not check:
                 path.write_text(new)
     return 1 if check and old else 0

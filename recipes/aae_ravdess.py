@@ -9,8 +9,8 @@
     .. --variant paper                                                       the paper's optimizer
 
 Protocols: ten folds of clips with every actor in each, and six folds of four actors. The paper did not use RAVDESS.
-recipes/aae_emodb.py explains why the default training differs from the paper's; recipes/aae.py describes the systems. In EmoDB's 25
-epochs, "aae" did not learn its training set (training UAR 51 % in fold 0; "cnn-single" 88 % over the folds); in 75 epochs it did (82 %).
+recipes/aae_emodb.py explains why the default training differs from the paper's; recipes/aae.py describes the systems. In EmoDB's
+25 epochs, "aae" did not learn its training set (training UAR 51 % in fold 0); in 75 epochs it did (82 %).
 """
 
 from dataclasses import replace

@@ -74,6 +74,41 @@ def test_an_interrupt_ends_the_script(retrain, tmp_path):
     assert logged(tmp_path, ".done") == ["emodb-paper"]
 
 
+def test_a_killed_script_ends_what_it_trains_and_two_do_not_train_into_one_folder(retrain, tmp_path):
+    """The program that it runs notes its process and sleeps."""
+    command = retrain("paper", ravdess=130).args  # leaves ravdess-paper undone
+    program = tmp_path / "bin" / "python"
+    program.write_text(f'#!/bin/sh\necho $$ > "{tmp_path}/pid"\nexec sleep 60\n')
+    env = {**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+    for signal in ("TERM", "INT", "KILL"):
+        (tmp_path / "pid").unlink(missing_ok=True)
+        script = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 20
+        while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        pid = int((tmp_path / "pid").read_text())
+        second = retrain("paper")
+        assert second.returncode == 75 and "trains into" in second.stderr
+        subprocess.run(["kill", f"-{signal}", str(script.pid)], check=True)
+        assert script.wait(20) == {"TERM": 143, "INT": 130, "KILL": -9}[signal]
+        if signal == "KILL":  # what it had begun goes on, and keeps others away
+            assert retrain("paper").returncode == 75
+            os.kill(pid, 15)
+        while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not Path(f"/proc/{pid}").exists()
+    assert logged(tmp_path, ".done") == ["emodb-paper"]
+
+
+def test_the_commits_of_all_attempts_are_kept(retrain, tmp_path):
+    retrain("paper", ravdess=130)
+    commits = tmp_path / "out" / "log" / "ravdess-paper.commits"
+    (now,) = commits.read_text().splitlines()
+    commits.write_text("1234567\n" + commits.read_text())
+    assert retrain("paper").returncode == 0 and not commits.exists()
+    assert (tmp_path / "out" / "log" / "ravdess-paper.done").read_text().endswith(f"s, commit 1234567+{now}\n")
+
+
 def test_time_of_a_killed_attempt_counts(retrain, tmp_path):
     """Until its last file was written; that of a process that still runs does not count yet."""
     retrain("paper", ravdess=130)
@@ -84,7 +119,7 @@ def test_time_of_a_killed_attempt_counts(retrain, tmp_path):
     for process, spent in ((os.getpid(), 0), (ended.pid, 400)):
         (log / "ravdess-paper.begun").write_text(f"{begun} {process}\n")
         os.utime(log / "ravdess-paper.begun", (begun, begun))
-        for path in (*log.glob("*.log"), *log.glob("*.done"), *log.glob("*.spent")):
+        for path in (*log.glob("*.log"), *log.glob("*.done"), *log.glob("*.spent"), *log.glob("*.commits")):
             os.utime(path, (begun - 5, begun - 5))
         last.touch()
         os.utime(last, (begun + 400, begun + 400))

@@ -63,6 +63,7 @@ LIGHT = (
     "experiment.comparing",
     "experiment.listing",
     "training.run",
+    "training.owner",
     "engines",
     "cli",
     "api",

@@ -1,17 +1,6 @@
 """Report whether a run has learned: its optimizer steps, the scores of its sides at the kept epoch, and a verdict.
 
-A test score describes a method only if the network was trained to its end. A run is called *underfit* if
-
-* its epochs ended while the training and validation scores were still rising,
-* patience, or the last epoch of a run without epoch selection, ended it while the training score was still rising below `KNOWN`,
-* its learning rate had fallen to 0, the training score is below `SHORT` and had risen by `ROSE` over the last half of the epochs
-  (while the rate falls every score rises to the last epoch, so that the two rules above do not apply),
-* the training score is `FAR` below what it reached in another epoch of the run, or what other runs of the recipe reach,
-* the training score is nearer to chance than to 1,
-* or there are fewer than `FEW` epochs, too few to judge their course, and the training score is below `KNOWN`;
-
-and *overfit* if the validation score had fallen by `FELL` before the kept epoch. Curves are compared by means over fifths of the
-epochs.
+A test score describes a method only if the network was trained to its end. `keras_ser.evaluation.verdict` has the rules.
 """
 
 from __future__ import annotations
@@ -25,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from keras_ser.evaluation.tables import PERCENT, UNDEFINED, Form, Table, form_of
+from keras_ser.evaluation.verdict import FAR, fault_of, mean_of_known
 from keras_ser.models import is_baseline, model_module
 from keras_ser.recipe import Recipe
 from keras_ser.tasks import Task
@@ -32,15 +22,7 @@ from keras_ser.tasks import Task
 if TYPE_CHECKING:
     from keras_ser.training import Run
 
-RISING = 0.01  # minimum rise of a score from the fourth fifth of the epochs to the last
-KNOWN = 0.9  # training scores above this may still rise
-FAR = 0.1
 NEAR = 0.05  # networks whose training scores differ by this or more should not be compared
-FELL = 0.05
-SHORT = KNOWN - FAR  # a schedule that ended at a training score above this was long enough
-ROSE = 0.05
-HALF = 0.5  # fraction of the way from chance to 1
-FEW = 5
 SHOWN = 3
 LEARNED, UNKNOWN = "learned", "unknown: trained by a version that did not note it"
 
@@ -83,6 +65,12 @@ class Learning:
         return f"{self.protocol}, fold {self.fold}, seed {self.seed}"
 
 
+def monitored_task(recipe: Recipe) -> Task:
+    """Return the task whose score selects the epoch; the main task by default."""
+    named = [task for task in recipe.tasks if recipe.monitor.startswith(f"val_{task.name}_")]
+    return max(named, key=lambda task: len(task.name), default=recipe.tasks[0])
+
+
 def run_learning(recipe: Recipe, about: Mapping[str, Any], protocol: str, fold: int, seed: int) -> Learning:
     """Judge one run on its own.
 
@@ -97,7 +85,7 @@ def run_learning(recipe: Recipe, about: Mapping[str, Any], protocol: str, fold: 
     validation = [row.get(f"val_{task.name}_{metric}", math.nan) for row in rows]
     training = about.get("training", {}).get(f"{task.name}_{metric}", math.nan)
     baseline = is_baseline(recipe)
-    fault = UNKNOWN if math.isnan(training) and not baseline else _fault(recipe, about, task, training, validation)
+    fault = UNKNOWN if math.isnan(training) and not baseline else fault_of(recipe, about, task, training, validation)
     return Learning(
         protocol,
         fold,
@@ -114,9 +102,27 @@ def run_learning(recipe: Recipe, about: Mapping[str, Any], protocol: str, fold: 
     )
 
 
+def judge(run: Run, recipe: Recipe | None = None) -> Learning:
+    """Judge a finished run on its own; of a cascade, a model 1 that has not learned is named unless model 2 has not, either.
+
+    Args:
+        run: the run.
+        recipe: what was trained. Default: the run's own recipe.
+    """
+    found = run_learning(recipe or run.recipe, run.about, run.split.protocol, run.split.fold, run.seed)
+    if run.recipe.first is None:
+        return found
+    first = judge(run.first) if run.first else None
+    found = replace(found, remarks=(*found.remarks, *(first.remarks if first else ())))
+    if found.verdict != LEARNED or (first and first.verdict == LEARNED):
+        return found
+    kind, _, what = first.verdict.partition(": ") if first and first.fault else ("", "", "")
+    return replace(found, verdict=f"{kind}: model 1: {what}" if kind else UNKNOWN)
+
+
 def learning_of(runs: Iterable[Run]) -> list[Learning]:
     """Judge finished runs of one recipe."""
-    return together([run_learning(r.recipe, r.about, r.split.protocol, r.split.fold, r.seed) for r in runs])
+    return together([judge(run) for run in runs])
 
 
 def together(runs: Sequence[Learning]) -> list[Learning]:
@@ -230,71 +236,10 @@ def trained_unlike(systems: Mapping[str, Sequence[Learning]]) -> list[str]:
     return found
 
 
-def monitored_task(recipe: Recipe) -> Task:
-    """Return the task whose score selects the epoch; the main task by default."""
-    named = [task for task in recipe.tasks if recipe.monitor.startswith(f"val_{task.name}_")]
-    return max(named, key=lambda task: len(task.name), default=recipe.tasks[0])
-
-
-def _fault(recipe: Recipe, about: Mapping[str, Any], task: Task, training: float, validation: Sequence[float]) -> str:
-    rows, kept = about["epochs"], about["best_epoch"]
-    if not rows:
-        return ""
-    form = form_of("ccc" if task.continuous else "uar")
-    # the training set that is scored holds the recipe's own corpus alone; speakers of others are "CORPUS/SPEAKER"
-    others = tuple(f"{stream.corpus}/" for stream in recipe.streams if stream.corpus)
-    own = [label for label in task.labels if not (task.identity and label.startswith(others))]
-    chance = 0.0 if task.continuous else 1 / len(own)
-    if training < chance + HALF * (1 - chance):
-        return (
-            f"underfit: {form(training)} on the training set, nearer to chance ({form(chance)}) than to a perfect score"
-        )
-    if is_baseline(recipe):  # whose rows are settings
-        return ""
-    if len(rows) < FEW and training < KNOWN:
-        steps = len(rows) * about.get("steps", 0)
-        return f"underfit: {len(rows)} epochs, {steps} steps, with {form(training)} on the training set"
-    curve = [row.get(f"{task.name}_{'ccc' if task.continuous else 'accuracy'}", math.nan) for row in rows]
-    rising, ended = _rise(curve) > RISING, len(rows) >= recipe.epochs
-    annealed = ended and recipe.optimizer.schedule == "cosine"
-    if ended and not annealed and rising and _rise(validation) > RISING:
-        return f"underfit: both scores were still rising when its {len(rows)} epochs ended"
-    smooth = _smooth(curve)
-    if np.nanmax(smooth, initial=-math.inf) - smooth[kept - 1] > FAR:
-        highest = int(np.nanargmax(smooth))
-        when = "later" if highest >= kept else f"before, at epoch {highest + 1}"
-        said = f"{form(smooth[kept - 1])} in training, which reached {form(smooth[highest])} {when}"
-        return f"underfit: kept at epoch {kept} of {len(rows)}, {said}"
-    if rising and training < KNOWN and not annealed and (not ended or about.get("monitor") is None):
-        what, steps = "its epochs" if ended else "patience", len(rows) * about["steps"]
-        return f"underfit: {what} ended it at {steps} steps, when the training set had {form(training)} and was still rising"
-    if annealed and training < SHORT and smooth[-1] - smooth[(len(rows) - 1) // 2] > ROSE:
-        steps = len(rows) * about.get("steps", 0)
-        return f"underfit: the learning rate had fallen to 0 after {steps} steps, with {form(training)} on the training set"
-    smooth = _smooth(validation)
-    best = int(np.nanargmax(smooth[:kept])) if np.isfinite(smooth[:kept]).any() else kept - 1
-    if smooth[best] - smooth[kept - 1] > FELL:
-        return f"overfit: validation fell from {form(smooth[best])} at epoch {best + 1} to {form(smooth[kept - 1])} at the kept one"
-    return ""
-
-
-def _smooth(curve: Sequence[float]) -> np.ndarray:
-    """Return means over a fifth of the epochs, ending at each epoch."""
-    width = max(1, len(curve) // 5)
-    parts = (np.array(curve[max(0, i + 1 - width) : i + 1], float) for i in range(len(curve)))
-    return np.array([part[np.isfinite(part)].mean() if np.isfinite(part).any() else math.nan for part in parts])
-
-
-def _rise(curve: Sequence[float]) -> float:
-    """Return how much the last fifth of a curve is above the fifth before; NaN if it is too short."""
-    width = max(1, len(curve) // 5)
-    return float(np.mean(curve[-width:]) - np.mean(curve[-2 * width : -width])) if len(curve) > 2 * width else math.nan
-
-
 def _percent(run: Learning, value: float | None = None) -> str:
     return form_of(run.metric)(run.training if value is None else value)
 
 
 def _mean(values: Sequence[float], form: Form = PERCENT) -> str:
-    known = [value for value in values if math.isfinite(value)]
-    return form(float(np.mean(known))) if known else UNDEFINED
+    mean = mean_of_known(values)
+    return form(mean) if math.isfinite(mean) else UNDEFINED

@@ -12,8 +12,8 @@ from keras_ser.recipe import Recipe
 from keras_ser.settings import of_stream
 from keras_ser.splits import SIDES
 from keras_ser.training import Data
+from keras_ser.training.owner import check_free
 from keras_ser.training.predictions import truths
-from keras_ser.training.run import check_free
 
 RUNS = "*/fold-*-seed-*"
 

@@ -15,8 +15,8 @@ from typing import Any
 
 from keras_ser.errors import RunError, UserError
 from keras_ser.evaluation import score
-from keras_ser.evaluation.learning import learning_of
-from keras_ser.evaluation.tables import metric_title
+from keras_ser.evaluation.learning import judge, learning_of
+from keras_ser.evaluation.tables import form_of, metric_title
 from keras_ser.experiment.changes import check_claim
 from keras_ser.experiment.planning import jobs
 from keras_ser.experiment.rescoring import runs_of
@@ -27,7 +27,8 @@ from keras_ser.recipe import Recipe
 from keras_ser.reports.headline import trained
 from keras_ser.splits import Split
 from keras_ser.training import Data, Run, fit
-from keras_ser.training.run import FIRST, is_of
+from keras_ser.training.owner import is_of
+from keras_ser.training.run import FIRST
 
 FINAL = "final"
 
@@ -107,9 +108,18 @@ def train_final(
             on_job(number, len(recipe.seeds), f"{recipe.name}: all {len(split.train)} clips, seed {seed}")
         with lock(target):
             fit(made, data, split, target, seed, **options)
-        write_text(target / "final.md", "\n".join(_lines(recipe, data, folder, runs, split, said, bool(into))))
+        own = f"{said} {_learned(Run.load(target))}"
+        write_text(target / "final.md", "\n".join(_lines(recipe, data, folder, runs, split, own, bool(into))))
         found.append(target)
     return found
+
+
+def _learned(run: Run) -> str:
+    """Return a sentence on how the final model itself was trained."""
+    found = judge(run)
+    steps = f"{found.steps} optimizer steps, " if found.steps is not None else ""
+    value = f"{metric_title(found.metric)} {form_of(found.metric)(found.training)}"
+    return f"Its own training: {steps}{value} on the training clips; {found.verdict}."
 
 
 def _of(speakers: int) -> str:

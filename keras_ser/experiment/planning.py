@@ -13,8 +13,8 @@ from keras_ser.experiment.stored import EXPERIMENT, finished, run_folder
 from keras_ser.recipe import Recipe
 from keras_ser.splits import Protocol, Split, check_split
 from keras_ser.training import Data, Run, predict
+from keras_ser.training.owner import is_of
 from keras_ser.training.preflight import check_choice, check_trainable
-from keras_ser.training.run import is_of
 from keras_ser.training.transfer import check_start
 
 UNITS = ("speaker", "film", "session", "origin")

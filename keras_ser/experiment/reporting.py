@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from keras_ser.checks import counted, listed
-from keras_ser.evaluation.learning import run_learning, together
+from keras_ser.evaluation.learning import judge, together
 from keras_ser.evaluation.training_segments import class_counts, unbalanced
 from keras_ser.experiment.diagnostics import first_and_last, watched_logs
 from keras_ser.experiment.failures import check_any, left_out
@@ -45,7 +45,7 @@ def summarise(recipe: Recipe, data: Data, folder: Path, out: Path | None = None)
     for job in done:
         tables.append(run_predictions(folder, job, data))
         run = Run.load(folder / job.folder)
-        learned.append(run_learning(run.recipe, run.about, job.protocol.name, job.split.fold, job.seed))
+        learned.append(judge(run))
         made_by += [run.made] if run.made else []
         histories[job.protocol.name, job.split.fold, job.seed] = pd.DataFrame(run.history)
         counted += [(job.protocol.name, run.about["class counts"])] if run.about.get("class counts") else []

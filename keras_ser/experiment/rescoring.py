@@ -9,7 +9,7 @@ import pandas as pd
 from keras_ser.checks import listed
 from keras_ser.corpora import read_corpus
 from keras_ser.errors import DiskError
-from keras_ser.evaluation.learning import run_learning
+from keras_ser.evaluation.learning import judge
 from keras_ser.experiment.changes import changed_clips
 from keras_ser.experiment.failures import left_out
 from keras_ser.experiment.planning import by_validity, jobs, tested
@@ -23,7 +23,8 @@ from keras_ser.reports import Report, score_report
 from keras_ser.splits import check_split
 from keras_ser.training import Data, Run, RunError
 from keras_ser.training.data import mixed_noises
-from keras_ser.training.run import OWNER, as_object, model_file, stored
+from keras_ser.training.owner import OWNER
+from keras_ser.training.run import as_object, model_file, stored
 
 Decoded = TypeVar("Decoded")
 ALL_CLIPS = "trained on all clips of its corpus, which cannot be used to test it"
@@ -71,7 +72,7 @@ def evaluate(
             notes=notes(recipe, data, None),
             histories={(protocol, run.split.fold, run.seed): pd.DataFrame(run.history)},
             deterministic=deterministic_model(recipe),
-            learned=[run_learning(recipe, run.about, protocol, run.split.fold, run.seed)],
+            learned=[judge(run)],
             made=[run.made] if run.made else [],
             axis="setting" if is_baseline(recipe) else "epoch",
         )

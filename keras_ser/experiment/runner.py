@@ -25,7 +25,8 @@ from keras_ser.recipe import Recipe
 from keras_ser.reports import Report
 from keras_ser.reports.scores import paper_by_task
 from keras_ser.training import Data, fit
-from keras_ser.training.run import OWNER, check_owner, check_whole
+from keras_ser.training.owner import OWNER, check_owner
+from keras_ser.training.run import check_whole
 
 LOG = logging.getLogger(__name__)
 TAKEN = "another process is training it"

@@ -16,7 +16,8 @@ from keras_ser.errors import RunError, UserError
 from keras_ser.evaluation import read_predictions
 from keras_ser.files import lock, read_exact, refusal, write_json, write_table
 from keras_ser.recipe import Recipe
-from keras_ser.training.run import OWNER, Run, as_object, stored
+from keras_ser.training.owner import OWNER
+from keras_ser.training.run import Run, as_object, stored
 
 if TYPE_CHECKING:
     from keras_ser.experiment.planning import Job

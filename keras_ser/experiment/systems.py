@@ -10,7 +10,7 @@ import pandas as pd
 
 from keras_ser.checks import listed
 from keras_ser.evaluation import write_predictions
-from keras_ser.evaluation.learning import Learning, run_learning, together
+from keras_ser.evaluation.learning import Learning, judge, together
 from keras_ser.experiment.failures import AllFailedError, TakenError, left_out
 from keras_ser.experiment.planning import check_jobs, experiment_folder, jobs, tested
 from keras_ser.experiment.runner import begin, run_experiment, warn_of_failure, warn_of_taken
@@ -53,8 +53,7 @@ class System:
         for protocol, fold, seed in sorted(self.runs):
             run = Run.load(self.folder / run_folder(protocol, fold, seed) / self.inner)
             # a model 1 selects its epoch by the noise, and is a system for its emotions
-            recipe = run.recipe.replace(monitor="") if self.inner else run.recipe
-            found.append(run_learning(recipe, run.about, protocol, fold, seed))
+            found.append(judge(run, run.recipe.replace(monitor="") if self.inner else run.recipe))
         return together(found)
 
     @property

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from keras_ser.errors import UserError
-from keras_ser.evaluation.learning import LEARNED, UNKNOWN, Learning, run_learning, together
+from keras_ser.evaluation.learning import LEARNED, UNKNOWN, Learning, learning_of
 from keras_ser.evaluation.scores import uar_or_ccc
 from keras_ser.evaluation.tables import form_of
 from keras_ser.experiment.rescoring import ALL_CLIPS
@@ -42,7 +42,7 @@ class Check(NamedTuple):
 def check_run(run: Run, data: Data | None, train: bool = True, on_epoch: OnEpoch | None = None) -> Iterator[Check]:
     """Check one run, and yield each result as soon as it is known.
 
-    * learned: optimizer steps, the scores of all sides, and the verdict of `keras_ser.evaluation.learning` among the other runs of
+    * learned: optimizer steps, the scores of all sides, and the verdict of `keras_ser.evaluation.verdict` among the other runs of
       its experiment.
     * alone = in a batch: probabilities of a clip do not depend on the rest of its batch.
     * recording level: the test score if all clips are 10 dB quieter or louder, for information.
@@ -121,7 +121,7 @@ def _among_others(run: Run) -> Learning:
         if path != run.folder.resolve() and model_file(path):
             with contextlib.suppress(RunError):  # another run that is damaged
                 every.append(Run.load(path))
-    return together([run_learning(r.recipe, r.about, r.split.protocol, r.split.fold, r.seed) for r in every])[0]
+    return learning_of(every)[0]
 
 
 def _learned(found: Learning, scores: Mapping[str, float]) -> Check:

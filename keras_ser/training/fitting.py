@@ -25,10 +25,11 @@ from keras_ser.training.heard import save_heard
 from keras_ser.training.inference import Kept, OnEpoch, forward
 from keras_ser.training.loop import side_scores, train_epochs
 from keras_ser.training.network import compiled, priors
+from keras_ser.training.owner import claim
 from keras_ser.training.predictions import judged, scored_streams
 from keras_ser.training.preflight import check_choice, check_trainable, feature_shapes, frontends, input_shapes
 from keras_ser.training.provenance import MADE, begin, made_by
-from keras_ser.training.run import FIRST, NETWORK, Run, claim, model_file
+from keras_ser.training.run import FIRST, NETWORK, Run, model_file
 from keras_ser.training.targets import frame_targets, spread_over, targets_of
 from keras_ser.training.transfer import begin_from, check_frozen, check_start, digest, save_rest
 

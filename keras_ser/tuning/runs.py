@@ -9,7 +9,7 @@ import keras
 from keras_ser.corpora import CorpusError
 from keras_ser.engines import must_see
 from keras_ser.errors import DivergenceError, UserError
-from keras_ser.evaluation.learning import Learning, run_learning
+from keras_ser.evaluation.learning import Learning, judge
 from keras_ser.experiment.failures import reason_of_job
 from keras_ser.experiment.planning import Job
 from keras_ser.files import lock
@@ -66,5 +66,5 @@ def train_run(
     kept = run.about["best_epoch"]
     # the rows of a baseline are its settings, of which one is kept
     score = smoothed(run.history[:kept], monitored(tried), width(tried))
-    learned = run_learning(tried, run.about, job.protocol.name, job.split.fold, job.seed)
+    learned = judge(run, tried)
     return Outcome(score, kept, tuple(curve(run.history, tried)), learned=learned)

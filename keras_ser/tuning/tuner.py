@@ -12,7 +12,8 @@ from keras_ser.files import lock, remove_parts, write_json
 from keras_ser.models import is_baseline
 from keras_ser.recipe import Recipe
 from keras_ser.training import Data, RunError
-from keras_ser.training.run import as_object, check_free, stored
+from keras_ser.training.owner import check_free
+from keras_ser.training.run import as_object, stored
 from keras_ser.tuning.chief import Chief
 from keras_ser.tuning.proposals import METHODS, check_grid
 from keras_ser.tuning.runs import OWNER

@@ -22,8 +22,8 @@ from keras_ser.serving.averaging import averaged
 from keras_ser.serving.integrated_gradients import Attributor
 from keras_ser.splits import Split
 from keras_ser.training import Data, RunError, fit, fitting, frozen, predict
+from keras_ser.training.owner import check_owner, claim
 from keras_ser.training.preflight import check_network
-from keras_ser.training.run import check_owner, claim
 from keras_ser.training.transfer import check_frozen
 from tests.training import tiny
 

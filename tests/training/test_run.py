@@ -11,7 +11,8 @@ from keras_ser.models import attention_dnn
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.recipe import Recipe, Sampling
 from keras_ser.splits import Split
-from keras_ser.training.run import Run, RunError, check_owner, claim
+from keras_ser.training.owner import check_owner, claim
+from keras_ser.training.run import Run, RunError
 from keras_ser.values import instance
 from tests import disk
 from tests.serving import runs
