@@ -109,8 +109,9 @@ def judge(run: Run, recipe: Recipe | None = None) -> Learning:
         run: the run.
         recipe: what was trained. Default: the run's own recipe.
     """
-    found = run_learning(recipe or run.recipe, run.about, run.split.protocol, run.split.fold, run.seed)
-    if run.recipe.first is None:
+    recipe = recipe or run.recipe
+    found = run_learning(recipe, run.about, run.split.protocol, run.split.fold, run.seed)
+    if recipe.first is None:
         return found
     first = judge(run.first) if run.first else None
     found = replace(found, remarks=(*found.remarks, *(first.remarks if first else ())))

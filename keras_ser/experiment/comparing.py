@@ -8,7 +8,7 @@ import pandas as pd
 from keras_ser.checks import listed
 from keras_ser.corpora.spelling import comparable, difference
 from keras_ser.errors import RunError, UserError
-from keras_ser.evaluation.learning import faults, learning_of, learning_table
+from keras_ser.evaluation.learning import faults, judge, learning_table, together
 from keras_ser.experiment.listing import listed_experiment
 from keras_ser.experiment.stored import EXPERIMENT, PREDICTIONS, RECIPE, run_folder, stored_predictions, stored_recipe
 from keras_ser.models import deterministic_model
@@ -105,7 +105,7 @@ def _trained(name: str, folder: Path, table: pd.DataFrame, protocol: str) -> lis
         return [f"{name}: whether its runs have learned is unknown, since only predictions were found"]
     lacking = f"; {mine.count(None)} of {len(mine)} runs unknown (no model found)" if not all(mine) else ""
     # judged with those of the other protocols, as in the experiment's report
-    every = learning_of(Run.load(path) for path, *_ in runs if model_file(path))
+    every = together([judge(Run.load(path)) for path, *_ in runs if model_file(path)])
     learned = [each for each in every if each.protocol == protocol]
     header, row = learning_table({"": learned}, {}).text()
     said = "; ".join(f"{what} {cell}" for what, cell in zip(header[1:], row[1:], strict=True) if what != "test")

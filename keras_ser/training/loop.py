@@ -185,10 +185,10 @@ def monitored(recipe: Recipe) -> str:
 
 
 def smoothed(rows: Sequence[Mapping[str, Any]], name: str, epochs: int) -> float:
-    """Return the mean of a score over the last `epochs`, ignoring undefined values; NaN unless most are defined."""
+    """Return the mean of a score over the last `epochs`, ignoring undefined values; NaN unless at least half are defined."""
     last = [row[name] for row in rows[-epochs:]]
     found = [value for value in last if not math.isnan(value)]
-    return float(np.mean(found)) if len(found) > len(last) / 2 else math.nan
+    return float(np.mean(found)) if found and len(found) >= len(last) / 2 else math.nan
 
 
 def check_monitor(monitor: str, logs: Mapping[str, float]) -> None:

@@ -1,13 +1,12 @@
 """What is said of two experiments: whether their classes can be compared, and whether their runs have learned."""
 
-from types import SimpleNamespace
-
 import pandas as pd
 import pytest
 
 from keras_ser.errors import RunError, UserError
 from keras_ser.evaluation.learning import LEARNED, Learning
 from keras_ser.experiment import compare_folders, comparing
+from keras_ser.experiment.stored import run_folder
 from tests.training import tiny
 
 
@@ -37,16 +36,13 @@ def test_other_classes_are_named(labels, words, tmp_path):
 def test_runs_are_judged_with_those_of_the_other_protocols(tmp_path, monkeypatch):
     """As in the report of their experiment: 85 % in training is far below the 99 % of another run."""
     scores = {("random", 0): 0.99, ("unseen", 0): 0.85, ("unseen", 1): 0.85}
-    run = SimpleNamespace(recipe=None, about={})
+    found = {
+        tmp_path / run_folder(*key, 0): Learning(*key, 0, "emotion", "uar", score, 0.5, 80, LEARNED, kept=8, epochs=10)
+        for key, score in scores.items()
+    }
     monkeypatch.setattr(comparing, "model_file", lambda folder: folder != tmp_path)
-    monkeypatch.setattr(comparing.Run, "load", lambda path: run)
-    monkeypatch.setattr(
-        comparing,
-        "run_learning",
-        lambda recipe, about, *key: Learning(
-            *key, "emotion", "uar", scores[key[:2]], 0.5, 80, LEARNED, kept=8, epochs=10
-        ),
-    )
+    monkeypatch.setattr(comparing.Run, "load", lambda path: path)
+    monkeypatch.setattr(comparing, "judge", found.__getitem__)
     table = pd.DataFrame([(protocol, fold, 0) for protocol, fold in scores], columns=["protocol", "fold", "seed"])
     line, *_ = comparing._trained("a", tmp_path, table, "unseen")
     assert "runs 2" in line and "training 85.0" in line and "2 of 2 underfit" in line
@@ -57,8 +53,8 @@ def test_runs_are_judged_with_those_of_the_other_protocols(tmp_path, monkeypatch
 def test_runs_without_a_model_do_not_hide_the_verdicts_of_the_others(tmp_path, monkeypatch):
     found = Learning("p", 0, 0, "emotion", "uar", 0.4, 0.3, 80, "underfit: ..", kept=8, epochs=10)
     monkeypatch.setattr(comparing, "model_file", lambda folder: folder if folder.name == "fold-00-seed-0" else None)
-    monkeypatch.setattr(comparing.Run, "load", lambda path: SimpleNamespace(recipe=None, about={}))
-    monkeypatch.setattr(comparing, "run_learning", lambda *given: found)
+    monkeypatch.setattr(comparing.Run, "load", lambda path: path)
+    monkeypatch.setattr(comparing, "judge", lambda path: found)
     table = pd.DataFrame({"protocol": "p", "fold": 0, "seed": [0, 1, 2]})
     line, *_ = comparing._trained("a", tmp_path, table, "p")
     assert "1 of 1 underfit" in line and line.endswith("; 2 of 3 runs unknown (no model found)")

@@ -11,12 +11,13 @@ from tests.training import tiny
 def test_the_score_of_a_baseline_is_that_of_its_kept_setting(tmp_path, monkeypatch):
     """Not a mean over the settings before it, as over the epochs of a network."""
     history = [{"val_emotion_uar": score} for score in (0.3, 0.4, 0.5, 0.7, 0.6)]
-    made = SimpleNamespace(about={"best_epoch": 4, "epochs": history}, history=history)
+    split = Split("p", 0, ("a",), (), ("b",))
+    made = SimpleNamespace(about={"best_epoch": 4, "epochs": history}, history=history, split=split, seed=0)
     monkeypatch.setattr(runs, "fit", lambda *given, **options: made)
     monkeypatch.setattr(runs, "must_see", lambda file: None)
     monkeypatch.setattr(runs, "check_stopped", lambda *given: None)
     monkeypatch.setattr(runs, "curve", lambda *given: ())
-    job = Job("svm", Protocol("p", "leave-one-out"), Split("p", 0, ("a",), (), ("b",)), 0)
+    job = Job("svm", Protocol("p", "leave-one-out"), split, 0)
     target = tmp_path / "a" / "b" / "c" / "run"
     for recipe, score in (
         (tiny.SINGLE.replace(model="svm", config=None, smoothing=5, monitor=""), 0.7),

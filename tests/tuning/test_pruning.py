@@ -29,6 +29,9 @@ def test_curve_is_the_best_smoothed_score_so_far():
     np.testing.assert_allclose(curve(rows(0.2, 0.4, 0.0, 0.8), recipe), [np.nan, 0.3, 0.3, 0.4])
     assert curve([], recipe) == []
     np.testing.assert_allclose(curve(rows(np.nan, 0.4, np.nan), recipe), [np.nan, 0.4, 0.4])
+    # one defined epoch of five is the luck of one
+    undefined = rows(*[np.nan] * 4, 0.9, 0.5, 0.4)
+    np.testing.assert_allclose(curve(undefined, recipe.replace(smoothing=5)), [*[np.nan] * 6, 0.6])
 
 
 def test_median_of_five_or_more_from_a_fifth_of_the_epochs_to_the_last_but_one():

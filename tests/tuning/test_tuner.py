@@ -29,7 +29,8 @@ def data(tmp_path_factory):
 class Trained:
     """What `fit` returns: scores of three epochs, of which the second was kept."""
 
-    def __init__(self, score):
+    def __init__(self, score, split, seed):
+        self.split, self.seed = split, seed
         self.history = [{"epoch": e, "val_emotion_uar": score - abs(e - 2) / 10, "test": 9.9} for e in (1, 2, 3)]
         self.about = {"best_epoch": 2, "steps": 5, "epochs": self.history, "training": {"emotion_uar": 0.95}}
 
@@ -47,7 +48,8 @@ def fitted(monkeypatch):
         c = recipe.config
         if c.beta > 5:
             raise DivergenceError("the loss is nan in epoch 1.")
-        return Trained(0.5 - 0.1 * np.log10(c.beta) ** 2 - 0.01 * abs(c.units - 6) + 0.02 * split.fold + 0.001 * seed)
+        score = 0.5 - 0.1 * np.log10(c.beta) ** 2 - 0.01 * abs(c.units - 6) + 0.02 * split.fold + 0.001 * seed
+        return Trained(score, split, seed)
 
     monkeypatch.setattr(runs, "fit", fit)
     # nothing was built, and clearing looks through all objects of the process, a second for each run
