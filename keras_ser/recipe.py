@@ -56,8 +56,8 @@ class Recipe:
             test set.
         windows: cut the clips into windows, each an utterance; None = use clips as they are.
         paper: ((task, metric, value, source), ..): the paper's own scores, beside those of `paper_protocol` (default: of all).
-        labelled: share of the training set's speakers, drawn by the seed, whose labels of the main task are used; those of the
-            others have weight 0. With `unlabelled=False` the recordings of the others are left out as well.
+        labelled: share of the training set's speakers, drawn by the seed, whose labels of the main task are used; those of others
+            have weight 0. With `unlabelled=False` the recordings of others are left out as well; an epoch has as many steps.
         initial: twelve hex digits that identify the initial weights (`fit(.., initial=RUN)`, --init-from RUN); "" = random weights.
 
     Raises:

@@ -220,12 +220,6 @@ def main(variants: dict[str, dict[str, Recipe]], page: str, papers: dict[str, Pa
         given["options"] = options
         verified(recipe, options)
         variant = variants[options.variant or next(iter(variants))]
-        given_epochs = options.epochs is not None or any(pair.split("=")[0].strip() == "epochs" for pair in options.set)
-        if given_epochs and not recipe.unlabelled:
-            # the clips of some of the speakers, in as many optimizer steps as the others
-            (own,) = (made for made in variant.values() if made.name == recipe.name)
-            least = min(made.epochs for made in variant.values())
-            recipe = recipe.replace(epochs=round(recipe.epochs * own.epochs / least))
         return with_auxiliary(recipe, options, variant.values())
 
     def arguments(parser: argparse.ArgumentParser) -> None:

@@ -41,7 +41,7 @@ CLIPS, UNSEEN = (replace(protocol, validation=0) for protocol in (TEN, SPEAKERS)
 COUNTS = (0, 5, 15, 30, 65)
 VARIANTS = {
     "emodb": systems("aae_emodb", "emodb", EMOTION, (CLIPS, UNSEEN), **OURS),
-    "shares": shares("aae_emodb_shares", "emodb", EMOTION, UNSEEN, 9, SHARES[1:], **OURS),
+    "shares": shares("aae_emodb_shares", "emodb", EMOTION, UNSEEN, SHARES[1:], **OURS),
     **more_speakers("aae_emodb", "emodb", EMOTION, COUNTS, "manifest", protocols=(CLIPS, UNSEEN), **OURS),
     **weights("aae_emodb", "emodb", EMOTION, protocols=(UNSEEN,), **OURS),
     "paper": systems("aae_emodb_paper", "emodb", EMOTION),

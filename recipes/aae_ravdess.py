@@ -26,7 +26,7 @@ LONGER = {**OURS, "epochs": 75}
 UNSEEN = replace(ACTORS, validation=0)
 VARIANTS = {
     "ravdess": systems("aae_ravdess", "ravdess", EMOTION, (CLIPS, UNSEEN), **LONGER),
-    "shares": shares("aae_ravdess_shares", "ravdess", EMOTION, UNSEEN, 20, **LONGER),
+    "shares": shares("aae_ravdess_shares", "ravdess", EMOTION, UNSEEN, **LONGER),
     **more_speakers("aae_ravdess", "ravdess", EMOTION, COUNTS, "manifest", protocols=(CLIPS, UNSEEN), **LONGER),
     **weights("aae_ravdess", "ravdess", EMOTION, protocols=(UNSEEN,), **LONGER),
     "paper": systems("aae_ravdess_paper", "ravdess", EMOTION, (TEN, ACTORS)),

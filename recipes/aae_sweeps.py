@@ -1,6 +1,5 @@
 """Systems of the AAE-MTL recipes that differ in one setting, and the dimensional labels: tables 5 and 6, figures 4 and 5."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -41,23 +40,21 @@ def dimensional(name: str, corpus: str, task: Task, **changes) -> dict[str, Reci
 
 
 def shares(
-    name: str, corpus: str, emotion: Task, protocol: Protocol, speakers: int, given: Sequence[int] = SHARES, **changes
+    name: str, corpus: str, emotion: Task, protocol: Protocol, given: Sequence[int] = SHARES, **changes
 ) -> dict[str, Recipe]:
     """Return system -> recipe, to measure the gain from unlabelled clips by the share of speakers with emotion labels.
 
-    "aae-10" trains on all speakers with the emotions of a tenth of them, "aae-10-alone" on that tenth only, in as many more epochs
-    as its epochs are shorter, so that both make about the same number of optimizer steps.
+    "aae-10" trains on all speakers with the emotions of a tenth of them, "aae-10-alone" on that tenth only, which each epoch reads
+    more often: both make the same number of optimizer steps. A batch of "aae-10" has a tenth of the emotion labels.
 
     Args:
-        speakers: how many speakers train in each fold.
-        given: the shares, in %; two that label the same number of speakers are one experiment.
+        given: the shares, in %.
     """
     made = systems(name, corpus, emotion, (protocol,), **changes)["aae"]
     found = {}
     for share in given:
-        known, labelled = made.replace(labelled=share / 100), math.ceil(share / 100 * speakers)
-        alone = known.replace(unlabelled=False, epochs=round(made.epochs * speakers / labelled))
-        for system, recipe in {f"aae-{share}": known, f"aae-{share}-alone": alone}.items():
+        known = made.replace(labelled=share / 100)
+        for system, recipe in {f"aae-{share}": known, f"aae-{share}-alone": known.replace(unlabelled=False)}.items():
             if share < 100 or recipe.unlabelled:
                 found[system] = recipe.replace(name=f"{name}-{system}")
     return found

@@ -40,6 +40,8 @@ class Source:
         origins: number of the recording that each window of the corpus was cut from; None = the clips are not windows.
         odds: task of `mixed` -> share of each class; the labels of these tasks are drawn at random, independently of the noise (a
             control experiment).
+        rounds: how often an epoch of the first stream reads its clips, on average: more than once where clips were left out, so
+            that the epoch is as long as with them.
     """
 
     name: str
@@ -55,6 +57,7 @@ class Source:
     redraw: bool = False
     origins: np.ndarray | None = None
     odds: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    rounds: float = 1.0
 
     @property
     def noise_bytes(self) -> int:

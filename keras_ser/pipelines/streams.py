@@ -38,9 +38,9 @@ class TrainingData:
     """The training set of a split: feature statistics, and a data set for each epoch.
 
     Args:
-        sources: the streams. The first defines the length of an epoch. Shorter streams repeat; longer ones are subsampled in
-            rotation, so that over the epochs each example is used about equally often. What would fill less than half of a last
-            batch is left out of the epoch, different examples in each.
+        sources: the streams. The first, and its `rounds`, define the length of an epoch. Shorter streams repeat; longer ones are
+            subsampled in rotation, so that over the epochs each example is used about equally often. What would fill less than half
+            of a last batch is left out of the epoch, different examples in each.
         extract: see `clips`.
         names: input features of the network.
         sampling, augmentation: the recipe's `Sampling` and `Augment`.
@@ -156,7 +156,7 @@ class TrainingData:
             counts, frames = np.ones(len(valid), int), np.minimum(frames, self.longest)
         number = len(self.examples)
         # the last batch is at least half full (rounding up): statistics of batch normalisation over one example mean nothing
-        self.steps = self.steps or max(1, int(counts.sum() / self.sizes[number] + 0.5))
+        self.steps = self.steps or max(1, int(source.rounds * counts.sum() / self.sizes[number] + 0.5))
         # the largest number of examples that fit in any case
         fit = int(np.searchsorted(np.cumsum(np.sort(frames * width)[::-1]), self.shuffle_bytes, side="right"))
         buffer = SHUFFLE_EXAMPLES if fit >= min(len(frames), SHUFFLE_EXAMPLES) else max(1, fit)
@@ -229,8 +229,8 @@ class TrainingData:
         return clips(source, self.extract, self.names, draw, frame_targets=self.frame_targets, samples=self.samples)
 
     def _rounds(self, k: int, source: Source, draw: Draw) -> tf.data.Dataset:
-        """Return a stream for an epoch; all but the first repeat if they are short, with other random choices in each round."""
-        numbers = tf.data.Dataset.range(self.steps * self.sizes[k] if k else 1)
+        """Return a stream for an epoch. Short ones repeat, with other random choices in each round; the first by its `rounds`."""
+        numbers = tf.data.Dataset.range(self.steps * self.sizes[k] if k or source.rounds > 1 else 1)
         return numbers.flat_map(lambda number: self._stream(k, source, draw.of_round(number, source.redraw)))
 
     def _stream(self, k: int, source: Source, draw: Draw) -> tf.data.Dataset:

@@ -132,7 +132,7 @@ class Data:
                 f"{corpus.name} has no readable clip in the {side} set of protocol {split.protocol!r}, fold {split.fold}. "
                 "Mend the files, or choose another protocol or fold."
             )
-        main, table = recipe.tasks[0], None
+        main, table, rounds = recipe.tasks[0], None, 1.0
         tasks = [task for task in recipe.tasks if not of_stream(task)]
         known = not stream.corpus or stream.teaches
         untaught = [task for task in tasks if not known and task.column == main.column and not task.identity]
@@ -144,7 +144,9 @@ class Data:
             for task in (task for task in tasks if task.column == main.column and not task.identity):
                 values, weights = labels[task.name]
                 labels[task.name] = values, np.where(told, weights, 0).astype(weights.dtype)
-            indices = indices if recipe.unlabelled else indices[told[indices]]
+            if not recipe.unlabelled:
+                whole, indices = len(indices), indices[told[indices]]
+                rounds = whole / len(indices)
         if known and not main.continuous and main.name in labels:
             counted = wanted if stream.corpus else split.train if told is None else chosen
             table = rule_table(corpus, main, counted, bool(stream.corpus))
@@ -166,6 +168,7 @@ class Data:
             mixed=noise_classes(stream, recipe.tasks),
             snr=stream.snr,
             redraw=stream.redraw,
+            rounds=rounds,
             origins=_origins(corpus) if recipe.windows else None,
         )
 

@@ -55,6 +55,21 @@ def test_a_short_stream_is_varied_in_each_of_its_rounds():
     assert len(set(epochs[0] + epochs[1])) >= 65 and epochs == examples_of(training, 2)
 
 
+def test_an_epoch_keeps_its_steps_where_clips_were_left_out():
+    """Three of thirty clips, ten rounds of them: each is cut elsewhere each time, also beside another stream."""
+    cache = Clips([200] * 30)
+    whole = data([source(cache, range(30))], Sampling("crop", 10))
+    left, other = source(cache, [4, 9, 20], rounds=10.0), source(Clips([4] * 5, seed=3), range(5), 1)
+    for streams, size in (([left], 8), ([left, other], 16)):
+        training = data(streams, Sampling("crop", 10), size)
+        assert training.steps == whole.steps == 4
+        for epoch in (epochs := examples_of(training, 2, number=0)):
+            assert len(epoch) == 32 and sorted({clip for clip, _ in epoch}) == [4, 9, 20]
+            assert all(10 <= sum(clip == i for clip, _ in epoch) <= 11 for i in (4, 9, 20))
+            assert len(set(epoch)) >= 28
+        assert epochs[0] != epochs[1] and epochs == examples_of(training, 2, number=0)
+
+
 def test_stretches_of_a_short_stream_are_drawn_in_each_of_its_rounds():
     streams = [source(Clips([4] * 40), range(40)), source(Clips([200] * 2, seed=3), range(2), 1)]
     training = data(streams, Sampling("whole"), 16, samples=10 * FRAME)

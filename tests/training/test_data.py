@@ -224,6 +224,7 @@ def test_labels_of_a_share_of_the_training_speakers_are_known(data, share, speak
     assert rules is not None and not rules[[i for i in range(30) if i // 10 not in heard]].any()
     alone = data.source(recipe.replace(unlabelled=False), 0, split, "train", 3)
     assert alone.indices.tolist() == [i for i in range(30) if i // 10 in heard]
+    assert alone.rounds == 3 / speakers and whole.rounds == part.rounds == 1.0
     assert data.source(recipe, 0, split, "test", 3).labels["emotion"][1][30:].all()
     more = data.source(recipe.replace(labelled=min(1.0, share + 0.3)), 0, split, "train", 3).labels["emotion"][1]
     assert (more[:30] >= part.labels["emotion"][1][:30]).all(), "a larger share holds a smaller one"
