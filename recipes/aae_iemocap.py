@@ -5,6 +5,7 @@
     .. --variant clusters-3 (or clusters-5)                                  k-means of valence and activation
     .. --variant speakers --corpus-root librispeech=DIR                      figure 4a: 0 to 900 auxiliary speakers
     .. --variant speakers-gender (or speakers-identity) --corpus-root ..     figures 4b to 4d: one auxiliary task
+    .. --variant shares                                                      emotion labels for 10 to 100 % of the speakers
     .. --variant alpha (or beta, alpha-activation, beta-valence ..)          figure 5
 
 Protocols: ten folds of clips with every speaker in each, and leave one speaker out (the next speaker selects the epoch; the paper

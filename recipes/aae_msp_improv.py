@@ -2,7 +2,7 @@
 
     python recipes/aae_msp_improv.py --corpus-root MSP-IMPROV --corpus-root librispeech=LIBRISPEECH
     .. --variant activation (or valence)                                     three levels: [1, 2.5], (2.5, 3.5], (3.5, 5]
-    .. --variant clusters-3, clusters-5, speakers, alpha, beta-valence ..    as in recipes/aae_iemocap.py
+    .. --variant clusters-3, clusters-5, speakers, shares, alpha ..          as in recipes/aae_iemocap.py
 
 The protocols are those of recipes/aae_iemocap.py. Leaving one speaker out, the UA of the whole system is 60.3 in the paper's table
 3 and 60.2 in its table 5. `arousal` increases with excitement. A clip whose activation equals a threshold may be in another level

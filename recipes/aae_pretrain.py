@@ -6,9 +6,9 @@
     .. --variant manifest --corpus-root CLIPS.csv                            the same with your own table of speakers and genders
     python recipes/aae_emodb.py --corpus-root EMODB --init-from saved_models/aae_pretrain-HASH
 
-A tenth of each speaker's clips selects the epoch, and another tenth is tested. The paper uses 600 speakers of LibriSpeech's
-train-clean-360; for these, LIBRISPEECH is the folder of that subset. When another recipe starts from this run, speaker and gender
-heads with other classes are initialised randomly.
+A tenth of each speaker's clips of the first corpus selects the epoch, and another tenth is tested; added corpora only train. The
+paper uses 600 speakers of LibriSpeech's train-clean-360; for these, LIBRISPEECH is the folder of that subset. When another recipe
+starts from this run, speaker and gender heads with other classes are initialised randomly.
 """
 
 from aae import GENDER, SPEAKER, auxiliary_arguments, base, pretrained_on

@@ -92,6 +92,7 @@ def of_the_paper(
     found |= {level: levels(level, corpus, column, cuts, **changes) for level, column in dimensions.items()}
     found |= {f"clusters-{number}": clusters(number, corpus, **changes) for number in (3, 5)}
     found |= more_speakers(name, corpus, emotion, range(0, 1000, 100), **changes)
+    found["shares"] = shares(f"{name}_shares", corpus, emotion, SPEAKERS, SHARES[1:], **changes)
     found |= weights(name, corpus, emotion, **changes)
     for level, column in dimensions.items():
         found |= weights(name, corpus, level_of(level, column, cuts), f"-{level}", **changes)

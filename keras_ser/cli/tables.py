@@ -70,7 +70,7 @@ def systems_table(
 
     def make(trained: Trained) -> Iterator[tuple[Any, Path]]:
         from keras_ser.experiment.reporting import protocol_facts, report_title
-        from keras_ser.reports import Swept, systems_report
+        from keras_ser.reports import Swept, sweep_picture, systems_report
         from keras_ser.reports.headline import in_training
 
         data, first, shown = trained.data, trained.first, paper
@@ -130,6 +130,9 @@ def systems_table(
             made, rates = enrolled_report(trained)
             if swept and scored:
                 table(swept=curves(rates)).save(trained.folder)
+            elif swept:  # the rates are all that is measured
+                made = replace(made, figures=[*made.figures, sweep_picture([], curves(rates))])
+                made.save(trained.folder)
             yield made, trained.folder / "verification.md"
 
     return make

@@ -54,7 +54,9 @@ def _points(run: Run, data: Data, whole: Any, layer: str) -> tuple[np.ndarray, d
 
     infer, train = forward(embedder(whole, layer)), run.split.train
     # of many clips, at least half of those shown are test clips, but not all of them
-    test = sorted(run.split.test)[: max(MOST // 2, MOST - len(train))]
+    # and of every speaker, since the ids of one stand together
+    test = sorted(run.split.test)
+    test = test[:: max(1, -(-len(test) // max(MOST // 2, MOST - len(train))))]
     train = train[:: -(-len(train) // (MOST - len(test)))] if train else ()
     held, parts = replace(run.split, train=train, validation=(), test=tuple(test), chosen_on_test=False), []
     for side in ("train", "test") if train else ("test",):

@@ -8,7 +8,7 @@ Only `render.py` renders tables, and only `pictures.py` draws plots. Nothing her
 from keras_ser.reports.noise import denoising_report, robustness_report
 from keras_ser.reports.report import Picture, Report
 from keras_ser.reports.scores import score_report
-from keras_ser.reports.systems import Swept, gain_report, systems_report
+from keras_ser.reports.systems import Swept, gain_report, sweep_picture, systems_report
 from keras_ser.reports.verification import verification_report
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "gain_report",
     "robustness_report",
     "score_report",
+    "sweep_picture",
     "systems_report",
     "verification_report",
 ]

@@ -102,8 +102,7 @@ def systems_report(
     if confused:
         draw = partial(pictures.matrices, shares, first.task.labels)
         figures.append(Picture(f"{name}-confusion.png", f"Confusion of {confused}", draw))
-    if swept:
-        figures.append(Picture(f"{name}-sweep.png", f"Scores against {swept.setting}", partial(_sweep, parts, swept)))
+    figures += [sweep_picture(parts, swept, name)] if swept else []
     told = {} if not confused else {"confusion": {"system": confused, "labels": first.task.labels, **shares}}
     if confused:
         told["confusion_intervals"] = {name: {"low": m.low, "high": m.high} for name, m in matrices.items()}
@@ -122,6 +121,10 @@ def systems_report(
         figures=figures,
         name=name,
     )
+
+
+def sweep_picture(parts: Sequence[Systems], swept: Swept, name: str = "systems") -> Picture:
+    return Picture(f"{name}-sweep.png", f"Scores against {swept.setting}", partial(_sweep, parts, swept))
 
 
 def _sweep(parts: Sequence[Systems], swept: Swept) -> Any:

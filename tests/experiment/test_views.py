@@ -50,6 +50,13 @@ def test_of_many_clips_some_of_both_sides_are_shown(made, monkeypatch):
     monkeypatch.setattr(views, "MOST", len(run.split.test))
     x, _, tested, _ = next(run_views(run, data)).draw.args
     assert len(x) == len(run.split.test) == 3 and tested.sum() == 1
+    # they are spread over the ids, not the first: those of one speaker stand together
+    monkeypatch.setattr(views, "MOST", 4)
+    _, labels, tested, _ = next(run_views(run, data)).draw.args
+    emotions = {u.id: u.column("emotion") for u in data.corpus}
+    assert [e for e, t in zip(labels["emotion"], tested, strict=True) if t] == [
+        emotions[i] for i in sorted(run.split.test)[::2]
+    ]
 
 
 @pytest.mark.slow

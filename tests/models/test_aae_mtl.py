@@ -14,6 +14,7 @@ from keras_ser.models.aae_mtl import IMAGE, Config
 from keras_ser.models.aae_mtl.phases import MeanFrameError, prior_distance
 from keras_ser.models.whole_model import assembled, embedder, extractor, inner_network, network_inputs, scorer
 from keras_ser.recipe import OptimizerConfig, Sampling
+from keras_ser.tasks import Task
 from keras_ser.training.loop import train_epochs
 from keras_ser.training.network import build, compiled
 from tests.models.papers import NETWORKS, TASKS
@@ -283,6 +284,38 @@ def test_the_error_of_the_mean_frame_is_logged_beside_that_of_the_reconstruction
         logs = model.train_step((x, y, w))
         frames = np.asarray(y[IMAGE])[np.asarray(w[IMAGE]) > 0]
         assert float(logs["mean_frame_error"]) == pytest.approx(np.mean((frames - frames.mean(0)) ** 2), rel=1e-4)
+
+
+def test_what_is_logged_of_code_and_discriminator_is_that_of_the_step(rng, monkeypatch):
+    """With learning rates of 0, codes and discriminator are known; the samples of the prior are given. One channel is constant."""
+    model, (x, y, w) = made(adversary=0.0), batch(rng)
+    norm = model.get_layer("encoder_2_norm")
+    norm.gamma.assign([1.5, 0.0, 0.8, 2.0])
+    norm.beta.assign([0.3, -0.2, 1.0, 0.4])
+    z = keras.ops.convert_to_numpy(model.encoder(x, training=True))
+    prior = 2 * rng.normal(size=z.shape).astype("float32") + 0.5
+    monkeypatch.setattr(keras.random, "normal", lambda shape, seed: keras.ops.convert_to_tensor(prior))
+    for _ in range(5):  # a discriminator that is right more often than not
+        model._regularise(x)
+    for optimizer in (model.optimizer, *model.optimizers.values()):
+        optimizer.learning_rate = 0.0
+    right = np.mean([*(score(model, prior) > 0.5), *(score(model, z) <= 0.5)])
+    active = (z.var(axis=0) > 0.01).mean()
+    assert 0.2 < active < 0.9 and right > 0.55 and abs(z.mean() - z.std()) > 0.1
+    model.reset_metrics()
+    logs = {name: float(value) for name, value in model.train_step((x, y, w)).items()}
+    assert logs["code_mean"] == pytest.approx(z.mean(), abs=1e-6)
+    assert logs["code_deviation"] == pytest.approx(z.std(), rel=1e-5)
+    assert logs["code_active"] == pytest.approx(active, abs=1e-6)
+    assert logs["code_mmd"] == pytest.approx(float(prior_distance(z, prior)), abs=1e-5)
+    assert logs["discriminator_right"] == pytest.approx(right, abs=1e-6)
+
+
+def test_d_vectors_are_of_the_speaker_classifier_and_without_one_of_the_main_task():
+    speaker = Task("speaker", ("a", "b"), identity=True)
+    for tasks, layer in (((*TASKS, speaker), "speaker_dense_2"), (TASKS, "emotion_dense_2")):
+        network, _ = build(small({}).replace(tasks=tasks), {"linear_bands": (FRAMES, BINS)})
+        assert network.layer_of(network.embedding) == layer
 
 
 def test_each_optimizer_has_the_variables_of_its_phase():

@@ -164,6 +164,25 @@ def test_weights_of_losses_for_levels_are_the_papers():
                     assert (config.alpha, config.beta) == weights, system
 
 
+@pytest.mark.parametrize("corpus", ["iemocap", "msp_improv"])
+def test_settings_are_the_papers(corpus):
+    """Sections IV and V of the paper, read anew: window, schedule, loss weights, dropout, folds, repeats."""
+    made = imported(f"aae_{corpus}").VARIANTS[corpus]
+    for name, recipe in made.items():
+        front, steps = recipe.frontend, recipe.optimizer
+        assert (front.window, front.hop, front.fft, front.bins, front.endpoint) == (400, 160, 512, 128, True), name
+        assert (steps.name, steps.learning_rate, steps.momentum) == ("sgd", 1e-4, 0.0)
+        assert (steps.schedule, steps.factor, steps.floor) == ("plateau", 0.5, 1e-5)
+        assert (recipe.batch_size, recipe.patience, recipe.patience_steps, recipe.smoothing) == (32, 5, 0, 1)
+        assert (recipe.sampling.kind, recipe.sampling.frames, len(recipe.seeds)) == ("segments", 256, 10)
+        assert recipe.config.dropout == 0.3 and recipe.monitor == "val_emotion_accuracy"
+        folds, speakers = recipe.protocols
+        assert (folds.kind, folds.folds, folds.validation, folds.columns_apart) == ("stratified-k-fold", 10, 1, ())
+        assert (speakers.kind, speakers.by, speakers.validation) == ("leave-one-out", "speaker", 1)
+    weights = {name: (recipe.config.alpha, recipe.config.beta) for name, recipe in made.items()}
+    assert weights["aae"] == weights["aae-single"] == (0.4, 0.6) and weights["ae"] == weights["ae-single"] == (0.3, 0.7)
+
+
 def test_figure_4_goes_beyond_the_speakers_after_which_the_paper_sees_a_plateau():
     """600; train-clean-360 has 921."""
     for recipe in ("aae_iemocap", "aae_msp_improv"):
