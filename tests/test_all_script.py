@@ -1,8 +1,10 @@
 """`benchmarks/all.sh` with programs that train nothing: what it is asked for, what failed, what an attempt that was killed took."""
 
 import os
+import signal
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -80,20 +82,22 @@ def test_a_killed_script_ends_what_it_trains_and_two_do_not_train_into_one_folde
     program = tmp_path / "bin" / "python"
     program.write_text(f'#!/bin/sh\necho $$ > "{tmp_path}/pid"\nexec sleep 60\n')
     env = {**os.environ, "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"}
-    for signal in ("TERM", "INT", "KILL"):
+    for name, code in (("TERM", 143), ("INT", 130), ("KILL", -9)):
         (tmp_path / "pid").unlink(missing_ok=True)
-        script = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL)
+        # tests in the background ignore interrupts, and what they start would, too
+        heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        script = subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, preexec_fn=heard)
         deadline = time.monotonic() + 20
         while not ((tmp_path / "pid").exists() and (tmp_path / "pid").read_text()) and time.monotonic() < deadline:
             time.sleep(0.05)
         pid = int((tmp_path / "pid").read_text())
         second = retrain("paper")
         assert second.returncode == 75 and "trains into" in second.stderr
-        subprocess.run(["kill", f"-{signal}", str(script.pid)], check=True)
-        assert script.wait(20) == {"TERM": 143, "INT": 130, "KILL": -9}[signal]
-        if signal == "KILL":  # what it had begun goes on, and keeps others away
+        script.send_signal(getattr(signal, f"SIG{name}"))
+        assert script.wait(20) == code
+        if name == "KILL":  # what it had begun goes on, and keeps others away
             assert retrain("paper").returncode == 75
-            os.kill(pid, 15)
+            os.kill(pid, signal.SIGTERM)
         while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
         assert not Path(f"/proc/{pid}").exists()

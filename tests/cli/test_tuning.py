@@ -84,7 +84,7 @@ def test_the_terminal_tells_what_the_search_has_shown(best, manifest, tmp_path, 
         out.mkdir(parents=True, exist_ok=True)
         gain = recipe.config.beta if best else -recipe.config.beta
         rows = [{"epoch": 1, "val_emotion_uar": 0.9 + gain + 0.001 * seed}]
-        return SimpleNamespace(about={"best_epoch": 1, "epochs": rows}, history=rows)
+        return SimpleNamespace(about={"best_epoch": 1, "epochs": rows}, history=rows, split=split, seed=seed)
 
     monkeypatch.setattr(runs, "fit", fit)
     monkeypatch.setattr(runs.keras.backend, "clear_session", lambda: None)

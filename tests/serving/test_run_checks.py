@@ -51,8 +51,7 @@ def test_a_run_is_judged_among_those_of_its_experiment(tmp_path, monkeypatch):
         folder = tmp_path / "speakers" / name
         folder.mkdir(parents=True)
         (folder / "model.keras").touch()
-        split = SimpleNamespace(protocol="speakers", fold=0)
-        runs[folder] = SimpleNamespace(recipe=name, about={}, split=split, seed=0, folder=folder)
+        runs[folder] = SimpleNamespace(recipe=name, folder=folder)
 
     def load(path):
         if scores[path.name] is None:
@@ -61,9 +60,10 @@ def test_a_run_is_judged_among_those_of_its_experiment(tmp_path, monkeypatch):
 
     monkeypatch.setattr(run_checks.Run, "load", load)
     monkeypatch.setattr(
-        run_checks,
-        "run_learning",
-        lambda name, about, *key: Learning(*key, "emotion", "uar", scores[name], 0.5, 80, LEARNED, kept=8, epochs=10),
+        "keras_ser.evaluation.learning.judge",
+        lambda run: Learning(
+            "speakers", 0, 0, "emotion", "uar", scores[run.recipe], 0.5, 80, LEARNED, kept=8, epochs=10
+        ),
     )
     weak = runs[tmp_path / "speakers" / "fold-00-seed-1"]
     assert run_checks._among_others(weak).verdict == LEARNED, "a folder of a run, not of an experiment"
