@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import ops
 from sklearn.metrics import log_loss, mean_squared_error
 
-from keras_ser.losses import SparseCrossentropy, SquaredError, TrueClass
+from keras_ser.losses import FrameSquaredError, SparseCrossentropy, SquaredError, TrueClass
 
 LOSSES = [SparseCrossentropy(0.1), TrueClass(), SquaredError()]
 
@@ -97,3 +97,10 @@ def test_losses_are_float32_and_survive_serialization(loss):
 def test_smoothing_is_checked():
     with pytest.raises(ValueError, match=r"must be in \[0, 1\). Received: label_smoothing=1"):
         SparseCrossentropy(1)
+
+
+def test_weights_of_bins_are_not_scaled(rng):
+    """L_t = mean_k w_k (y_k - p_k)^2, whatever the mean of the weights."""
+    y, w, p = rng.normal(size=(2, 3, 4)), rng.uniform(0, 5, (2, 3, 4)), rng.normal(size=(2, 3, 4))
+    found = FrameSquaredError()(np.concatenate([y, w], -1).astype("float32"), p.astype("float32"))
+    assert float(found) == pytest.approx((w * (y - p) ** 2).mean(), rel=1e-5)

@@ -304,3 +304,8 @@ def test_monitors_are_what_validation_logs():
     assert set(monitors((EMOTION, AROUSAL))) == {
         name for name in (f"val_{name}" for name in logs) if name.endswith(SCORES)
     }
+
+
+def test_the_ends_of_a_range_are_in_it():
+    arousal = Task("arousal", low=1, high=5)
+    assert arousal.encode(1) == (1.0, 1.0) and arousal.encode("5") == (5.0, 1.0)

@@ -5,6 +5,7 @@ import pytest
 import soundfile
 
 from keras_ser.audio import blocks, read, read_channels, read_with_problems
+from keras_ser.audio.channels import survey
 
 RATE = 16000
 
@@ -99,3 +100,10 @@ def test_clean_recordings_are_untouched(shared_data):
         found, odd = read_with_problems(path, rate)
         np.testing.assert_array_equal(found, samples[:, 0])
         assert not {"silent channels", "cancelling channels", "constant offset"} & set(odd), path
+
+
+@pytest.mark.parametrize(("gain", "found"), [(-0.8, []), (-0.83, ["cancelling channels"])])
+def test_channels_cancel_where_twenty_db_are_lost(rng, gain, found):
+    """19.1 and 20.7 dB."""
+    voice = rng.normal(scale=0.1, size=16000).astype("float32")
+    assert list(survey([np.stack([voice, np.float32(gain) * voice], axis=1)], 16000).problems) == found

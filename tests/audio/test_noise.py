@@ -4,7 +4,8 @@ import soundfile
 from scipy import signal
 
 from keras_ser.audio import AudioError
-from keras_ser.audio.noise import babble, colour, is_among, load_noises, mix, snr, stretch
+from keras_ser.audio import noise as noise_module
+from keras_ser.audio.noise import babble, colour, is_among, load_noises, mix, snr, stretch, without_pauses
 
 
 @pytest.mark.parametrize(
@@ -145,3 +146,29 @@ def test_noises_that_share_files():
         if is_among(name, trained)
     ]
     assert seen == ["factory", "factory2", "pink", "buccaneer", "buccaneer1"]
+
+
+def test_a_noise_as_long_as_the_speech_is_not_wrapped():
+    for seed in range(5):
+        _, scaled = mix(np.ones(500), np.arange(1.0, 501.0), 0, rng=np.random.default_rng(seed))
+        assert (np.diff(scaled) > 0).all()
+
+
+def test_what_is_shorter_than_a_pause_stays():
+    noise = np.ones(1000, "float32")
+    noise[100:199], noise[300:400] = 0, 0  # 99 zeros stay, 100 are a pause
+    assert len(without_pauses(noise)) == 900
+
+
+def test_an_offset_of_a_recording_is_not_in_the_babble(rng):
+    noise = babble([rng.normal(scale=0.01, size=4000) + 0.5, rng.normal(size=4000) + 0.5], 20000, 1)
+    assert abs(noise.mean(dtype=float)) < 0.05
+
+
+def test_the_level_of_a_talker_is_that_of_the_whole_clip(rng, monkeypatch):
+    """Not of the piece that is drawn from it, which may be a quiet one."""
+    measured, clip = [], np.concatenate([1e-3 * rng.normal(size=8000), rng.normal(size=8000)])
+    rms = noise_module._rms
+    monkeypatch.setattr(noise_module, "_rms", lambda x: measured.append(len(x)) or rms(x))
+    babble([clip], 200, 0)
+    assert set(measured[:-1]) == {16000}, "the last one is that of the sum"

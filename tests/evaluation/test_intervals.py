@@ -143,3 +143,13 @@ def test_basis_says_what_an_interval_is_over():
     assert basis(5, "speaker") == "no 95 % CI: 5 speakers, and 6 are needed"
     assert basis(1, "speaker") == "no 95 % CI: 1 speaker, and 6 are needed"
     assert basis(40, "none").endswith("(t): too narrow, since speakers are unknown")
+
+
+def test_degrees_of_freedom_are_one_at_least(rng):
+    """Also where seeds vary far more than speakers."""
+    for _ in range(300):
+        pseudo = rng.normal(size=(1, 6, 3))
+        pseudo -= pseudo.mean(axis=-1, keepdims=True)
+        whole = pseudo.mean(axis=-2)
+        total, free = variance(Jackknife(whole, (6 * whole[:, None] - pseudo) / 5))
+        assert total[0] == 0 or free[0] >= 1

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from keras_ser.evaluation.learning import (
+    LEARNED,
     Learning,
     faults,
     judge,
@@ -15,6 +16,7 @@ from keras_ser.evaluation.learning import (
     run_learning,
     stored_verdicts,
     together,
+    trained_unlike,
     untrained,
     verdicts,
 )
@@ -253,3 +255,22 @@ def test_controls_do_not_fail_at_what_they_do_not_learn():
 def test_a_reconstruction_is_compared_with_the_mean_frame_of_its_batches(unit, error, fails):
     rows = [row | {"reconstruction_loss": error, "mean_frame_error": unit} for row in FALLING]
     assert (judged_aae(rows).remarks == ("the reconstruction is no better than the mean frame",)) == fails
+
+
+def test_what_is_too_short_to_judge_is_not_called_rising():
+    assert run(UP[[0, 19]], UP[[0, 19]], 0.95, recipe=RECIPE.replace(epochs=2)).verdict == "learned"
+    five = run(FLAT[:5], HELD[:5], 0.7, recipe=RECIPE.replace(epochs=5), kept=5).verdict
+    assert not five.startswith("underfit: 5 epochs,"), "fewer than five are too few"
+
+
+def test_a_later_epoch_that_validates_better_is_no_fall_before_the_kept_one():
+    assert run(np.full(20, 0.97), curve((1, 0.4), (20, 0.9)), 0.97, kept=10).verdict == "learned"
+
+
+def test_a_system_of_which_some_runs_learned_is_compared_with_the_best():
+    def runs(training, *verdicts):
+        return [Learning("p", 0, seed, "emotion", "uar", training, 0.6, 80, v) for seed, v in enumerate(verdicts)]
+
+    mixed = runs(0.8, LEARNED, "underfit: too short")
+    (said,) = trained_unlike({"best": runs(0.99, LEARNED), "mixed": mixed})
+    assert "mixed 80.0, but best 99.0" in said

@@ -1,6 +1,7 @@
 """Emotion and speaker in one tiny VGGVox: trained, judged by class and by verification."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from keras_ser.experiment.systems import run_systems
 from keras_ser.models.whole_model import embedder
 from keras_ser.splits import LeakageError, Protocol
 from keras_ser.training import Data, Run, RunError, fit
+from tests.splits.small_corpora import corpus_of
 from tests.training import tiny
 
 pytestmark = pytest.mark.slow  # three runs are trained
@@ -146,3 +148,16 @@ def test_runs_that_are_not_finished_are_left_out_and_named(made):
     assert first[:2] == ["- 1 run failed.", "- both: apart/fold-00-seed-0 is unfinished and excluded."]
     with pytest.raises(RunError, match="no run of both is finished"):
         room.run_verification({"both": unfinished}, data, out / "never")
+
+
+def test_a_part_of_the_trials_is_the_same_for_every_seed_of_a_fold(monkeypatch, rng):
+    """And another one for another fold."""
+    x, corpus = rng.normal(size=(40, 3)), corpus_of(40, speaker=[f"s{i % 5}" for i in range(40)])
+    monkeypatch.setattr(room, "embeddings", lambda run, data: (np.arange(40), x))
+
+    def pairs(seed, fold):
+        run = SimpleNamespace(seed=seed, split=SimpleNamespace(fold=fold))
+        table = room.trial_scores(run, SimpleNamespace(corpus=corpus), 20, lambda step: None)
+        return list(zip(table["a"], table["b"], strict=True))
+
+    assert pairs(0, 0) == pairs(1, 0) != pairs(0, 1)

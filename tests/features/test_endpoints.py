@@ -81,3 +81,10 @@ def test_keeps_everything_where_nothing_tells_speech_from_pause(level, rng):
     mask = np.arange(50)[None] < 41
     kept = detect_endpoints(energy, np.zeros((1, 50), np.float32), mask)
     np.testing.assert_array_equal(kept, mask)
+
+
+def test_a_range_of_six_db_tells_speech_from_pause():
+    """One of 5.9 dB does not."""
+    energy = np.where(np.arange(100) < 50, -40.0, [[-34.1], [-34.0]]).astype("float32")
+    kept = np.asarray(detect_endpoints(energy, np.zeros((2, 100), "float32"), np.ones((2, 100), bool)))
+    assert kept[0].all() and 50 <= kept[1].sum() < 60

@@ -16,6 +16,7 @@ from keras_ser.features import (
     short_time_energy,
     zero_crossing_rate,
 )
+from keras_ser.features.prosody import yin_span
 from tests.features.clips import batch, speech_like
 
 SIGNATURE = [tf.TensorSpec((None, None), tf.float32), tf.TensorSpec((None,), tf.int32)]
@@ -246,3 +247,9 @@ def test_frames_of_norm_1(rng):
         found,
         Frontend(names, endpoint=False, unit=True)(batch(some_clips(np.random.default_rng(0)), 999, np.nan)[0], length),
     )
+
+
+@pytest.mark.parametrize("lowest", [65.0, 33.0, 210.0])
+def test_the_reach_of_pitch_is_the_span_of_its_lowest_frequency(lowest):
+    before, behind = Frontend(("pitch",), endpoint=False, pitch_fmin=lowest).reach
+    assert before + 400 + behind == max(yin_span(16000, lowest), 400)

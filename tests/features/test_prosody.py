@@ -134,3 +134,24 @@ def test_pitch_features_are_octaves_where_voiced(rng):
     expected = np.stack([np.where(aperiodicity < 0.3, np.log2(f0 / 65), 0), 1 - aperiodicity], -1)
     got = pitch_features(f0.astype(np.float32), aperiodicity.astype(np.float32), 65.0)
     np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+def test_aperiodicity_is_that_of_the_overlap_where_the_energy_falls(rng):
+    """d(lag) / (energy of both halves) of each frame; the parabola moves the lag by less than a sample."""
+    span, (shortest, longest) = yin_span(16000, 65.0), yin_lags(16000, 65.0, 500.0)
+    t = np.arange(span) / 16000
+    x = [np.exp(-t * 53) * (np.sin(2 * np.pi * f * t) + 0.2 * rng.normal(size=span)) for f in (90.0, 130.0, 210.0)]
+    frames = np.stack(x)[None].astype("float32")
+    f0, found = (np.asarray(v)[0] for v in yin_of_frames(frames, 16000, shortest, longest, 65.0, 500.0))
+    for row, clip in enumerate(frames[0] - frames[0].mean(axis=1, keepdims=True)):
+        halves = [(clip[:-n], clip[n:]) for n in (int(16000 / f0[row]), int(16000 / f0[row]) + 1)]
+        near = [((a - b) ** 2).sum() / (a**2 + b**2).sum() for a, b in halves]
+        assert min(abs(found[row] - value) for value in near) < 1e-3
+
+
+def test_pitch_of_a_window_longer_than_the_span_is_that_of_its_centre():
+    x = np.sin(2 * np.pi * np.cumsum(np.linspace(220.0, 440.0, 8000)) / 16000)[None].astype("float32")
+    wide = yin(x, window=400, fmin=210.0, fmax=480.0)
+    narrow = yin(x[:, 40:], window=320, fmin=210.0, fmax=480.0)
+    for a, b in zip(wide, narrow, strict=True):
+        np.testing.assert_allclose(a, np.asarray(b)[:, : a.shape[1]], rtol=1e-4, atol=1e-4)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from keras_ser.features import Segment, segment, unfold
-from keras_ser.features.segments import AverageStretches, CutStretches, stretch_count
+from keras_ser.features.segments import AverageStretches, CutStretches, cut_stretches, stretch_count
 
 
 @pytest.mark.parametrize("frames", [5, 4, 30, 23, 1])
@@ -78,3 +78,9 @@ def test_average_weighs_stretches_by_their_samples(rng):
     found = np.asarray(AverageStretches()(outputs.astype("float32"), valid))
     np.testing.assert_allclose(found[0], (10 * outputs[0] + 10 * outputs[1] + 5 * outputs[2]) / 25, atol=1e-6)
     np.testing.assert_allclose(found[1], outputs[3], atol=1e-6)
+
+
+def test_a_clip_without_samples_is_one_stretch_of_silence():
+    """So that it has an answer, beside a clip of three stretches."""
+    x, _, valid = cut_stretches(np.ones((2, 30), "float32"), np.array([0, 30]), 10)
+    assert np.asarray(valid).tolist() == [[1, 0, 0], [10, 10, 10]] and not np.asarray(x)[0].any()

@@ -151,3 +151,9 @@ def test_config_of_earlier_versions_is_read():
 def test_wrong_arguments_are_refused(wrong, words):
     with pytest.raises(UserError, match=words):
         ConvEncoder(**wrong)
+
+
+def test_blocks_drop_different_channels():
+    layer = ConvEncoder(filters=(3, 3), kernels=(3, 3), pools=((1, 1), (1, 1)), dropout=0.5, seed=7)
+    masks = [np.asarray(each(np.ones((4, 2, 2, 3), "float32"), training=True))[:, 0, 0] > 0 for each in layer.dropouts]
+    assert (masks[0] != masks[1]).any() and len({each.seed for each in layer.dropouts}) == 2

@@ -109,3 +109,7 @@ def test_attention_over_nothing(shape):
     """An empty batch, and examples without a frame."""
     found = AttentionPooling()(np.zeros(shape, "float32"))
     assert found.shape == (shape[0], 4) and not np.any(found)
+
+
+def test_the_mean_of_no_frames_is_zero():
+    assert not np.asarray(MeanPooling()(np.zeros((2, 0, 3), "float32"))).any()

@@ -76,3 +76,9 @@ def test_dropout_stands_between_the_layers():
 def test_config_of_earlier_versions_is_read():
     old = {"bidirectional": False, "weighting": True, "epsilon": 1e-3, "use_cudnn": "auto"}
     assert StackedLSTM.from_config({**StackedLSTM(4, 3).get_config(), **old}).layers == 3
+
+
+def test_layers_drop_different_units():
+    layer = StackedLSTM(8, layers=3, dropout=0.5, seed=7)
+    masks = [np.asarray(each(np.ones((4, 2, 8), "float32"), training=True)) > 0 for each in layer.dropouts]
+    assert (masks[0] != masks[1]).any()

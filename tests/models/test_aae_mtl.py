@@ -411,3 +411,12 @@ def test_the_view_of_the_code_does_not_depend_on_padding(rng):
     every = np.repeat(np.asarray(code).reshape(3, frames // 4, -1), 4, axis=1)
     for i in range(3):
         np.testing.assert_allclose(found[1][i], every[i, mask[i]].mean(0), rtol=1e-4, atol=1e-5)
+
+
+def test_the_loss_of_a_discriminator_that_cannot_tell_is_2_log_2(rng):
+    """A sum of two means (eq. 4)."""
+    model, (x, _, _) = made(), batch(rng)
+    for weight in model.critic.get_layer("discriminator").weights:
+        weight.assign(0 * weight)
+    model.optimizers["discriminate"].learning_rate = 0.0
+    assert float(model._regularise(x)["discriminator_loss"]) == pytest.approx(2 * np.log(2), rel=1e-5)

@@ -1,3 +1,4 @@
+import dataclasses
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from keras_ser.pipelines import sources
 from keras_ser.pipelines.balance import RULES, rule_table
 from keras_ser.pipelines.sources import Source, encode_labels, waveforms
 from keras_ser.tasks import Task
-from tests.pipelines.numbered_clips import EMOTION, TRAIN, source
+from tests.pipelines.numbered_clips import EMOTION, TRAIN, Clips, source
 
 
 def mixed(given, seed=0, epoch=0, batch_size=7):
@@ -132,3 +133,12 @@ def test_noises_are_no_constants_of_a_traced_graph(noisy, monkeypatch):
     once = list(waveforms(noisy, draw).as_numpy_iterator())
     for (x, _), (y, _) in zip(traced.as_numpy_iterator(), once + once, strict=True):
         np.testing.assert_array_equal(x["waveform"], y["waveform"])
+
+
+def test_streams_draw_apart_and_noises_by_epoch_only_if_they_are_drawn_anew():
+    one, two = (source(Clips([4] * 5), range(5), number) for number in (0, 1))
+    for what in ("noise", "vary", "stretch"):
+        assert (getattr(one.draw(3), what) != getattr(two.draw(3), what)).any()
+    anew = dataclasses.replace(one, redraw=True)
+    assert (one.draw(3, 0).noise == one.draw(3, 1).noise).all()
+    assert (anew.draw(3, 0).noise != anew.draw(3, 1).noise).any() and (one.draw(3, 0).vary != one.draw(3, 1).vary).any()

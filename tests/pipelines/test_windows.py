@@ -11,7 +11,7 @@ from keras_ser.audio import info, io, read
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.pipelines.records import cache
-from keras_ser.pipelines.windows import cut_windows
+from keras_ser.pipelines.windows import _windows, cut_windows
 from keras_ser.splits import LeakageError, Protocol, Split, check_split
 from keras_ser.tasks import Task
 from keras_ser.values import instance, plain
@@ -150,3 +150,10 @@ def test_labels_that_are_not_the_task_s(corpus):
     more = Task("emotion", ("anger", "joy", "sadness"), ignore=("fear",))
     with pytest.raises(CorpusError, match=r"cut has anger \(2\), fear \(1\), joy \(3\), and lacks sadness"):
         cut_windows(corpus, Windows(), more)
+
+
+@pytest.mark.parametrize("seconds", range(1, 20))
+def test_a_window_at_the_very_end_is_not_lost_to_rounding(seconds):
+    """0.15 s after the first window hold five hops of 0.03 s, though 0.15 / 0.03 = 4.999.."""
+    found = _windows(Utterance("a", "a.wav"), float(seconds), Windows(share=0.85, hop_seconds=0.03))
+    assert len(found) == 1 + 5 * seconds

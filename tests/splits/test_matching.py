@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from keras_ser.corpora import Corpus, CorpusError, Utterance
-from keras_ser.splits import Protocol, check_split, distributions
+from keras_ser.splits import Protocol, check_split, distributions, matching
 from tests.splits.small_corpora import check_partition, values
 
 
@@ -101,3 +101,13 @@ def test_what_cannot_be_matched(rng, changes, message):
         Protocol("m", **{"kind": "matched", "test": 8, "match": ("gender",), "validation": 0} | changes).splits(
             people(rng)
         )
+
+
+def test_more_draws_never_give_a_worse_choice(rng, monkeypatch):
+    corpus, columns, found = people(rng, 80), ("gender", "age", "town"), []
+    protocol = Protocol("matched", "matched", test=33, match=columns, validation=0)
+    for draws in (1000, 20000):
+        monkeypatch.setattr(matching, "DRAWS", draws)
+        found.append([distance(protocol.splits(corpus, seed=seed)[0], corpus, columns) for seed in range(4)])
+    few, many = found
+    assert all(b <= a + 1e-9 for a, b in zip(few, many, strict=True)) and sum(many) < sum(few) - 1e-9

@@ -381,3 +381,26 @@ def test_the_test_side_chooses_the_model_only_where_it_is_asked_for():
         Split("p", 0, ("c03",), ("c02",), ("c01",), chosen_on_test=True)
     with pytest.raises(LeakageError, match="Both in train and validation: c01"):
         Split("p", 0, ("c01",), ("c01",), ("c01",), chosen_on_test=True)
+
+
+def test_classes_of_one_clip_each_are_not_tested():
+    """Rather than leaving a class without training."""
+    with pytest.raises(CorpusError, match="the test set is empty"):
+        Protocol("p", test=0.3, validation=0).splits(corpus_of(3, emotion=["a", "b", "c"]), stratify="emotion")
+
+
+def test_another_seed_selects_by_other_clips_of_the_other_corpus():
+    corpus = make([f"s{k}" for k in range(9)], clips=90)
+    protocol = Protocol("cross", "cross-corpus", validation=0.3)
+    assert len({protocol.splits(corpus, seed) for seed in range(6)}) > 1
+
+
+def test_copies_of_a_recording_count_as_so_many_clips_of_a_fold():
+    """A fold that got three of a class is the last to get another."""
+    corpus = corpus_of(11, speaker=["a"] * 8 + ["b"] * 3, emotion=["x"] * 4 + ["y"] * 4 + ["x"] * 3)
+    recordings = [0, 0, 0, 1, 2, 2, 2, 3, 4, 5, 6]
+    hashes = {u.id: f"h{k}" for u, k in zip(corpus, recordings, strict=True)}
+    labels = {u.id: u.labels["emotion"] for u in corpus}
+    for seed in range(20):
+        splits = Protocol("two", "stratified-k-fold", folds=2, validation=0).splits(corpus, seed, hashes, "emotion")
+        assert sorted(sum(labels[i] == "x" for i in split.test) for split in splits) == [3, 4]

@@ -15,7 +15,8 @@ from keras_ser.recipe import FrontendConfig, Recipe, Sampling, Stream
 from keras_ser.splits import LeakageError, Protocol, Split
 from keras_ser.tasks import Task
 from keras_ser.training import data as room
-from keras_ser.training.data import Data, shuffled
+from keras_ser.training.data import Data, labelled_clips, shuffled
+from tests.splits.small_corpora import corpus_of
 
 RATE = 8000
 EMOTION = Task("emotion", ("anger", "joy", "fear"))
@@ -434,3 +435,16 @@ def test_shuffled_windows_of_a_clip_keep_one_label():
     for k in np.unique(origins):
         assert len(set(found[origins == k])) == 1
     assert sorted(found[firsts]) == sorted(values[firsts]) and (found != values).any()
+
+
+def test_seven_percent_of_a_hundred_speakers_are_seven():
+    """0.07 x 100 is 7.000000000000001."""
+    corpus = corpus_of(100, speaker=[f"s{i:02}" for i in range(100)])
+    assert len(labelled_clips(corpus, {u.id for u in corpus}, 0.07, 0)) == 7
+
+
+def test_labels_of_a_control_are_shuffled_by_the_seed():
+    source = Source("s", 0, None, np.arange(60), {"emotion": (np.arange(60) % 3, np.ones(60, "float32"))})
+    recipe = RECIPE.replace(shuffle=("emotion",))
+    found = {tuple(shuffled(source, recipe, [source], seed=seed).labels["emotion"][0]) for seed in range(4)}
+    assert len(found) == 4

@@ -248,3 +248,18 @@ def test_interval_is_welchs():
     reach = stats.t.ppf(0.975, freedom) * np.sqrt(s)
     np.testing.assert_allclose(interval(a, b), [a.mean() - b.mean() - reach, a.mean() - b.mean() + reach])
     assert interval(np.array([1.0, 1.0]), np.array([0.5, 0.5])) == (0.5, 0.5)
+
+
+def test_spreads_over_seeds_are_of_the_population(judged):
+    scored(judged, 0.6, 0.8, 0.7)
+    judged.confirmed = {"best": (0.7, 0.71, 0.72), "baseline": (0.6, 0.62, 0.64)}
+    assert "scores 0.710 (sd 0.010) and the unchanged recipe 0.620 (sd 0.020)" in " ".join(verdict(judged))
+
+
+def test_the_mean_over_two_folds_of_the_same_clips_has_a_lower_limit(judged):
+    """It spreads less by chance than the score of one."""
+    scored(judged, 0.3, 0.4, 0.2)
+    judged.recipe = judged.recipe.replace(epochs=1)
+    one, (job,) = limit(judged), judged.jobs
+    judged.jobs = [job, SimpleNamespace(split=SimpleNamespace(fold=1, validation=job.split.validation))]
+    assert 1 / 3 < limit(judged) < one

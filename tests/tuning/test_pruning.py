@@ -8,6 +8,7 @@ import keras_ser.tuning.runs as runs
 from keras_ser.errors import UserError
 from keras_ser.recipe import Recipe
 from keras_ser.tuning import parse, search_folder
+from keras_ser.tuning.proposals import Proposals
 from keras_ser.tuning.pruning import STOPPED, Stopped, check, check_stopped, curve, medians
 from keras_ser.tuning.tuner import search
 from tests.training import tiny
@@ -56,7 +57,8 @@ def test_only_what_is_under_the_median_is_ended(last, ends):
 
 
 class Whole:
-    def __init__(self, history):
+    def __init__(self, history, split, seed):
+        self.split, self.seed = split, seed
         self.history, self.about = history, {"best_epoch": len(history), "epochs": history}
 
 
@@ -74,7 +76,7 @@ def fit(recipe, corpora, split, out, seed, on_epoch=None, **_):
             trained.write(f"{recipe.config.beta} {epoch}\n")
         if on_epoch:
             on_epoch("trained", epoch, EPOCHS, history[-1])
-    return Whole(history)
+    return Whole(history, split, seed)
 
 
 @pytest.fixture
@@ -154,3 +156,21 @@ def test_pruning_is_part_of_the_search_and_needs_epochs(found, data, tmp_path): 
     baseline = tiny.TRAINED.replace(model="svm", config=svm.Config(), tasks=tiny.TRAINED.tasks[:1])
     with pytest.raises(UserError, match="is a baseline without epochs: omit --prune"):
         search(baseline, data, [parse("config.C=1,2")], tmp_path / "svm", method="grid", prune="median")
+
+
+def test_the_method_hears_the_score_of_a_stopped_trial_with_what_further_runs_add(found, monkeypatch):
+    """Its first run's, shifted by the mean difference of a whole trial's runs: here the second seed scores 0.1 more."""
+
+    def by_seed(recipe, corpora, split, out, seed, on_epoch=None, **more):
+        whole = fit(recipe, corpora, split, out, seed, on_epoch, **more)
+        for row in whole.history if seed else ():
+            row[MONITOR] += 0.1
+        return whole
+
+    told, tell = [], Proposals.tell
+    monkeypatch.setattr(Proposals, "tell", lambda self, trial, score: told.append(score) or tell(self, trial, score))
+    monkeypatch.setattr(runs, "fit", by_seed)
+    stopped = [trial for trial in found(seeds=2).trials.values() if trial.stopped]
+    assert stopped
+    for trial in stopped:
+        assert told[trial.number - 1] == pytest.approx(trial.scores[0] + 0.05)

@@ -482,3 +482,8 @@ def test_a_trial_has_the_verdicts_on_its_runs(search, fitted, monkeypatch, tmp_p
     trials, found.trials = found.trials, {}
     found.load(tmp_path / "found")
     assert {n: trial.learned for n, trial in trials.items()} == {n: trial.learned for n, trial in found.trials.items()}
+
+
+def test_a_logarithmic_range_is_drawn_as_one(tmp_path):
+    numbers = Proposals("random", tiny.TRAINED, (BETA, UNITS), 5, tmp_path).oracle.get_space().space
+    assert [(each.name, each.sampling) for each in numbers] == [("config.beta", "log"), ("config.units", "linear")]
