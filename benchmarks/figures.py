@@ -1,8 +1,5 @@
 """Write the figures of README and docs/, computed from the stored predictions in `benchmarks/results`, into the pages.
 
-python benchmarks/figures.py            write every figure anew
-python benchmarks/figures.py --check    only name the pages whose figures are old (exit code 1)
-
 A page names where a figure comes from in a comment behind it, which a reader of the page does not see, for example
 
     72.2 [64.5, 78.8]<!-- score aspmtl_emodb-conv -->
@@ -12,7 +9,6 @@ For a new figure, write `?` and its comment. The argument is SYSTEM[/PROTOCOL][:
 metric to "uar". All scores are in percent, with the 95 % interval in brackets.
 """
 
-import argparse
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -32,6 +28,14 @@ def place(text: str) -> tuple[str, str | None, str]:
     return system, protocol or None, metric or "uar"
 
 
+def only(table: Any, system: str, protocol: str | None) -> str:
+    """Return the protocol, by default the only one in a table."""
+    known = list(dict.fromkeys(table["protocol"]))
+    if protocol not in (known if protocol else [None]) or (protocol is None and len(known) > 1):
+        raise LookupError(f"{system} has the protocols {', '.join(known)}. Received: {protocol}.")
+    return protocol or known[0]
+
+
 @cache
 def scored(system: str, protocol: str | None, left_out: tuple[str, ...] = ()) -> Any:
     """Score one stored system: its `TaskScores`, without some speakers."""
@@ -39,16 +43,14 @@ def scored(system: str, protocol: str | None, left_out: tuple[str, ...] = ()) ->
     if not measured.stored(folder):
         raise LookupError(f"benchmarks/results has no predictions of {system!r}.")
     task, table = measured.stored(folder)
-    protocols = list(dict.fromkeys(table["protocol"]))
-    if protocol not in (protocols if protocol else [None]) or (protocol is None and len(protocols) > 1):
-        raise LookupError(f"{system} has the protocols {', '.join(protocols)}. Received: {protocol}.")
+    protocol = only(table, system, protocol)
     table = table[~table["speaker"].isin(left_out)] if left_out else table
     deterministic = not left_out and measured.draws_nothing(folder)
-    return measured.score(table, task, protocol or protocols[0], deterministic=deterministic)
+    return measured.score(table, task, protocol, deterministic=deterministic)
 
 
 def one(text: str, left_out: bool = False, ensemble: bool = False) -> Any:
-    """The `Score` that a role's argument names."""
+    """The `Score` that a comment's argument names."""
     system, protocol, metric = place(text)
     speakers = measured.LOOKED_AT[system] if left_out else ()
     found = scored(system, protocol, speakers)
@@ -141,11 +143,11 @@ def _learned(system: str, protocol: str | None) -> Any:
     """The rows of learned.csv of one protocol."""
     import pandas as pd
 
-    table = pd.read_csv(measured.RESULTS / system / "learned.csv")
-    protocols = list(table["protocol"].unique())
-    if protocol not in (protocols if protocol else [None]) or (protocol is None and len(protocols) > 1):
-        raise LookupError(f"{system} has the protocols {', '.join(protocols)}. Received: {protocol}.")
-    return table[table["protocol"] == (protocol or protocols[0])]
+    path = measured.RESULTS / system / "learned.csv"
+    if not path.exists():
+        raise LookupError(f"benchmarks/results has no learned.csv of {system!r}.")
+    table = pd.read_csv(path)
+    return table[table["protocol"] == only(table, system, protocol)]
 
 
 def _count(verdict: str) -> Callable[[str], str]:
@@ -228,12 +230,7 @@ def updated(page: str) -> str:
     return page
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], formatter_class=argparse.RawDescriptionHelpFormatter, epilog=__doc__
-    )
-    parser.add_argument("--check", action="store_true", help="write nothing")
-    check, old = parser.parse_args().check, []
+def main() -> None:
     for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
         text = path.read_text()
         if "<!--" not in text:
@@ -243,12 +240,9 @@ def main() -> int:
         except (LookupError, ValueError) as error:
             raise SystemExit(f"{path.relative_to(ROOT)}: {error}") from None
         if new != text:
-            old.append(path)
-            print(path.relative_to(ROOT), "has old figures" if check else "written")
-            if not check:
-                path.write_text(new)
-    return 1 if check and old else 0
+            path.write_text(new)
+            print(path.relative_to(ROOT), "written")
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    main()

@@ -22,6 +22,8 @@ COLUMNS = ["protocol", "fold", "seed", "metric", "steps", "training", "validatio
 def store(experiment: Path, name: str) -> Path:
     """Return the folder of results that was written."""
     runs = [Run.load(path) for path in sorted(experiment.glob("*/fold-*")) if model_file(path)]
+    if not runs or not (experiment / "predictions.csv").exists():
+        raise SystemExit(f"expected an experiment with finished runs and predictions.csv. Received: {experiment}.")
     folder = RESULTS / (name or runs[0].recipe.name)
     folder.mkdir(exist_ok=True)
     (folder / "recipe.json").write_bytes((experiment / "recipe.json").read_bytes())

@@ -82,7 +82,7 @@ def test_every_interval_of_readme_and_docs_was_measured(measured):
 def test_every_figure_of_the_docs_is_that_of_the_predictions_it_names(figures):
     sourced = {name: text for name, text in pages().items() if "<!--" in text}
     assert [name for name, text in sourced.items() if figures.updated(text) != text] == []
-    assert sourced["README.md"].count("<!--") >= 12 and sum(text.count("<!--") for text in sourced.values()) > 250
+    assert sourced["README.md"].count("<!--") >= 8 and sum(text.count("<!--") for text in sourced.values()) > 250
 
 
 def test_figures_of_a_page_are_written_in_place_of_old_ones(figures, monkeypatch):
@@ -122,7 +122,7 @@ def test_si_sdr_of_the_docs_is_the_mean_over_clips(figures):
 
 def test_readme_is_short_and_shows_the_tested_example():
     text = (ROOT / "README.md").read_text()
-    assert len(text.splitlines()) <= 150 and len(re.sub(r"<!--.*?-->", "", text).split()) <= 800
+    assert len(text.splitlines()) <= 150 and len(text.split()) <= 800
     code, output = ((ROOT / "docs" / "code" / name).read_text() for name in ("first.py", "first.txt"))
     assert f"```python\n{code}```" in text and f"```text\n{output}```" in text
 
