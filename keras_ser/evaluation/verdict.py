@@ -12,8 +12,8 @@ A run is called *underfit* if
 * or there are fewer than `FEW` epochs, too few to judge their course, and the training score is below `KNOWN`;
 
 and *overfit* if the validation score had fallen by `FELL` before the kept epoch. Curves are compared by means over fifths of the
-epochs; the kept epoch is compared with another one by means over at most `AROUND` epochs around each, so that the verdict does not
-depend on how long the run went on after it. A cascade has learned if both of its models have.
+epochs; the kept epoch is compared with another one by means over at most `AROUND` epochs around each, so that the verdict hardly
+depends on how long the run went on after it. A cascade has learned if both of its models have.
 """
 
 from __future__ import annotations
