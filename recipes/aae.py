@@ -18,13 +18,14 @@ test speakers of the fold: give the recipe's own corpus as a second `--verify NA
 """
 
 import argparse
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
 from keras_ser.cli import recipe_main
 from keras_ser.cli.arguments import whole
 from keras_ser.cli.enrolment import add_verify_arguments, check_before, verified
+from keras_ser.cli.other_corpus import LEAVE_ONE_OUT, on_corpus
 from keras_ser.cli.tables import Paper, systems_table
 from keras_ser.errors import UserError
 from keras_ser.evaluation.tables import Published
@@ -39,7 +40,6 @@ FRONTEND = FrontendConfig(features=("linear_bands",), bins=128, preemphasis=0.0)
 # the paper's: 1e-4, halved after five epochs without improvement, down to 1e-5
 SGD = OptimizerConfig("sgd", 1e-4, momentum=0.0, schedule="plateau", factor=0.5)
 TEN = Protocol("ten-folds-of-clips", "stratified-k-fold", folds=10, validation=1)
-SPEAKERS = Protocol("leave-one-speaker-out", "leave-one-out", by="speaker", validation=1)
 SHARES = (5, 10, 25, 50, 100)  # of the training speakers, %
 CONVOLUTIONS = "three convolutions; the paper's: two"
 ABOUT = {
@@ -71,7 +71,7 @@ PAIRS = (
 
 
 def systems(
-    name: str, corpus: str, emotion: Task, protocols=(TEN, SPEAKERS), config: Config | None = None, **changes
+    name: str, corpus: str, emotion: Task, protocols=(TEN, LEAVE_ONE_OUT), config: Config | None = None, **changes
 ) -> dict[str, Recipe]:
     """Return system -> recipe; `config` is that of the adversarial autoencoders (default: the paper's)."""
     three, config = (emotion, GENDER, SPEAKER), config or Config()
@@ -140,7 +140,7 @@ def percent(mean: float, std: float | None = None) -> float:
 def of_levels(corpus: str, both: float, gender: float, speaker: float) -> Paper:
     """Return the figures of table 6: UA, leaving one speaker out."""
     figures = {"aae": {"uar": both}, "aae-gender": {"uar": gender}, "aae-speaker": {"uar": speaker}}
-    return Paper(f"Latif et al., table 6: {corpus}, means of ten repeats", by_protocol={SPEAKERS.name: figures})
+    return Paper(f"Latif et al., table 6: {corpus}, means of ten repeats", by_protocol={LEAVE_ONE_OUT.name: figures})
 
 
 def with_auxiliary(recipe: Recipe, options, others: Iterable[Recipe] = ()) -> Recipe:
@@ -211,16 +211,31 @@ def pretrained_on(recipe: Recipe, options) -> Recipe:
     return recipe.replace(streams=streams, corpus_options=(*recipe.corpus_options, *drawn))
 
 
-def main(variants: dict[str, dict[str, Recipe]], page: str, papers: dict[str, Paper] | None = None) -> int:
-    """Run one of these recipes; `papers` maps variants to papers."""
+def main(
+    variants: dict[str, dict[str, Recipe]],
+    page: str,
+    papers: dict[str, Paper] | None = None,
+    of_corpus: Callable[..., dict[str, dict[str, Recipe]]] | None = None,
+) -> int:
+    """Run one of these recipes.
 
-    given: dict[str, argparse.Namespace] = {}
+    Args:
+        variants: variant -> system -> recipe.
+        page: the text of --help.
+        papers: variant -> paper.
+        of_corpus: (corpus name, emotion task, protocol) -> variants, for --corpus; None = there is no such option.
+    """
+    given: dict[str, Any] = {"variants": variants}
 
     def adjust(recipe: Recipe, options: argparse.Namespace) -> Recipe:
         given["options"] = options
         verified(recipe, options)
-        variant = variants[options.variant or next(iter(variants))]
-        return with_auxiliary(recipe, options, variant.values())
+        every = given["variants"]
+        return with_auxiliary(recipe, options, every[options.variant or next(iter(every))].values())
+
+    def own(corpus) -> tuple[dict[str, dict[str, Recipe]], list[str]]:
+        given["variants"], notes = on_corpus(corpus, of_corpus)
+        return given["variants"], notes
 
     def arguments(parser: argparse.ArgumentParser) -> None:
         auxiliary_arguments(parser)
@@ -231,7 +246,7 @@ def main(variants: dict[str, dict[str, Recipe]], page: str, papers: dict[str, Pa
         return ()
 
     more = {"arguments": arguments, "adjust": adjust, "reports": tables(papers or {}), "announce": announce}
-    return recipe_main(variants, page, **more)
+    return recipe_main(variants, page, own=own if of_corpus else None, **more)
 
 
 def tables(papers: dict[str, Paper]):
@@ -239,7 +254,7 @@ def tables(papers: dict[str, Paper]):
 
     def make(trained) -> Iterator[tuple[Any, Any]]:
         known = ABOUT | {name: "one setting of a sweep" for name in trained.systems if name not in ABOUT}
-        paper = papers.get(trained.variant, Paper())
+        paper = trained.paper(papers)
         table = systems_table(known, PAIRS, paper, swept=swept(trained.systems), verify=True)
         return table(trained)
 

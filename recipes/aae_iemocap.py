@@ -13,10 +13,11 @@ says "five-fold" without defining the folds). The paper's scores (tables 3, 5 an
 seeds. The paper's auxiliary corpus is LibriSpeech with 600 speakers: --aux-speakers 600.
 """
 
-from aae import SPEAKERS, TEN, main, of_levels, percent
+from aae import TEN, main, of_levels, percent
 from aae_sweeps import of_the_paper
 from aspmtl_iemocap import EMOTION, OPTIONS
 
+from keras_ser.cli.other_corpus import LEAVE_ONE_OUT
 from keras_ser.cli.recipe_script import flat
 from keras_ser.cli.tables import Paper
 
@@ -29,7 +30,7 @@ PAPER = Paper(
             "aae": {"uar": percent(68.8, 1.2)},
             "ProgNet [88]": {"uar": percent(65.7, 1.8)},
         },
-        SPEAKERS.name: {
+        LEAVE_ONE_OUT.name: {
             "aae-single": {"uar": percent(64.5, 1.5)},
             "aae": {"uar": percent(66.7, 1.4), "accuracy": percent(68.5, 1.2)},
             "aae-gender": {"uar": percent(66.1, 1.7), "accuracy": percent(67.5, 1.5)},

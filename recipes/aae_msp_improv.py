@@ -9,9 +9,10 @@ The protocols are those of recipes/aae_iemocap.py. Leaving one speaker out, the 
 in the paper.
 """
 
-from aae import SPEAKERS, TEN, main, of_levels, percent
+from aae import TEN, main, of_levels, percent
 from aae_sweeps import of_the_paper
 
+from keras_ser.cli.other_corpus import LEAVE_ONE_OUT
 from keras_ser.cli.recipe_script import flat
 from keras_ser.cli.tables import Paper
 from keras_ser.tasks import Task
@@ -27,7 +28,7 @@ PAPER = Paper(
             "aae": {"uar": percent(63.6, 1.7)},
             "ProgNet [88]": {"uar": percent(60.5, 2.1)},
         },
-        SPEAKERS.name: {
+        LEAVE_ONE_OUT.name: {
             "aae-single": {"uar": percent(58.1, 1.7)},
             "aae": {"uar": percent(60.3, 1.1), "accuracy": percent(62.5, 1.4)},
             "aae-gender": {"uar": percent(59.3, 1.1), "accuracy": percent(60.1, 1.2)},

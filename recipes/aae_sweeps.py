@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from aae import GENDER, SHARES, SPEAKER, SPEAKERS, TEN, systems
+from aae import GENDER, SHARES, SPEAKER, TEN, systems
 
+from keras_ser.cli.other_corpus import LEAVE_ONE_OUT
 from keras_ser.recipe import Recipe, Stream
 from keras_ser.splits import Protocol
 from keras_ser.tasks import Task
@@ -28,7 +29,7 @@ def clusters(number: int, corpus: str, **changes) -> dict[str, Recipe]:
 
 def dimensional(name: str, corpus: str, task: Task, **changes) -> dict[str, Recipe]:
     """Return system -> recipe, with the paper's alpha and beta for dimensional labels."""
-    made = systems(f"aae_{corpus}_{name}", corpus, task, (SPEAKERS,), **changes)
+    made = systems(f"aae_{corpus}_{name}", corpus, task, (LEAVE_ONE_OUT,), **changes)
     rates = {
         "aae": {"config.alpha": 0.3, "config.beta": 0.7},
         "ae": {"config.alpha": 0.6, "config.beta": 0.4},
@@ -70,7 +71,7 @@ def weights(name: str, corpus: str, main: Task, suffix: str = "", **changes) -> 
     """
     found: dict[str, dict[str, Recipe]] = {f"alpha{suffix}": {}, f"beta{suffix}": {}}
     for kind in ("aae", "ae"):
-        given = {"protocols": (SPEAKERS,), **changes}
+        given = {"protocols": (LEAVE_ONE_OUT,), **changes}
         made = systems(name, corpus, main, **given)[kind]
         for alpha, beta, key, value in [*((a, 0.5, "alpha", a) for a in ALPHAS), *((1.0, b, "beta", b) for b in BETAS)]:
             variant, system = f"{key}{suffix}", f"{kind}-{key}-{value:g}"
@@ -92,7 +93,7 @@ def of_the_paper(
     found |= {level: levels(level, corpus, column, cuts, **changes) for level, column in dimensions.items()}
     found |= {f"clusters-{number}": clusters(number, corpus, **changes) for number in (3, 5)}
     found |= more_speakers(name, corpus, emotion, range(0, 1000, 100), **changes)
-    found["shares"] = shares(f"{name}_shares", corpus, emotion, SPEAKERS, SHARES[1:], **changes)
+    found["shares"] = shares(f"{name}_shares", corpus, emotion, LEAVE_ONE_OUT, SHARES[1:], **changes)
     found |= weights(name, corpus, emotion, **changes)
     for level, column in dimensions.items():
         found |= weights(name, corpus, level_of(level, column, cuts), f"-{level}", **changes)
@@ -105,7 +106,7 @@ def more_speakers(
     emotion: Task,
     counts: Sequence[int],
     auxiliary: str = "librispeech",
-    protocols: Sequence[Protocol] = (TEN, SPEAKERS),
+    protocols: Sequence[Protocol] = (TEN, LEAVE_ONE_OUT),
     **changes,
 ) -> dict[str, dict[str, Recipe]]:
     """Return variant -> system -> recipe for figure 4, over the number of speakers of an auxiliary corpus (0 = without it).

@@ -26,6 +26,7 @@ network on two cores, and a few minutes once for the windows and openSMILE's fun
 from aspmtl_ravdess import FOLDS
 
 from keras_ser.checks import listed
+from keras_ser.cli.other_corpus import LEAVE_ONE_OUT, unseen_speakers
 from keras_ser.cli.recipe_script import flat, recipe_main
 from keras_ser.cli.tables import Paper, systems_table
 from keras_ser.corpora import check_task, emodb, ravdess
@@ -136,8 +137,8 @@ def systems(
     }
 
 
-def own(corpus) -> tuple[dict[str, Recipe], list[str]]:
-    """Return system -> recipe for any corpus, and notes for the report.
+def own(corpus) -> tuple[dict[str, dict[str, Recipe]], list[str]]:
+    """Return variant -> system -> recipe for any corpus, and notes for the report.
 
     Each emotion gets as many windows as the rarest one, at most 600.
     """
@@ -151,17 +152,14 @@ def own(corpus) -> tuple[dict[str, Recipe], list[str]]:
     heard = [u for u in corpus if emotion.encode(u.labels.get("emotion"))[1]]
     nameless = [u.id for u in heard if u.speaker is None]
     speakers = {u.speaker for u in heard}
-    clean, told = (SPEAKERS,), []
+    clean, told = (unseen_speakers(len(speakers)),), []
     if nameless or len(speakers) < 3:
         lack = f"{len(nameless)} name none: {listed(nameless)}" if nameless else f"there are {len(speakers)} speakers"
         clean, told = (), [f"Unseen speakers need a speaker for each clip, and at least three speakers; {lack}."]
-    elif len(speakers) > 12:
-        clean = (Protocol("five-folds-of-speakers", "k-fold", by="speaker", validation=max(1, len(speakers) // 10)),)
     windows = Windows(each=600, fewer=True)
-    return systems(f"mt_a_dnn_{corpus.name}", corpus.name, every, clean, windows), told
+    return {corpus.name: systems(f"mt_a_dnn_{corpus.name}", corpus.name, every, clean, windows)}, told
 
 
-SPEAKERS = Protocol("leave-one-speaker-out", "leave-one-out", by="speaker", validation=1)
 ACTORS = Protocol("folds-of-four-actors", "stated", by="speaker", stated=FOLDS, validation=4)
 LEAKING = Protocol("paper-random-windows", test=0.2, validation=0.1, together=False)
 CLIPS = Protocol("random-clips", test=0.2, validation=0.1)
@@ -170,7 +168,7 @@ EMODB, RAVDESS = emodb.EMOTIONS.values(), ravdess.EMOTIONS.values()
 DEMO_LABELS = (*FOUR, "disgust", "fear", "surprise")
 
 VARIANTS = {
-    "emodb": systems("mt_a_dnn_emodb", "emodb", EMODB, (SPEAKERS,), Windows(each=600)),
+    "emodb": systems("mt_a_dnn_emodb", "emodb", EMODB, (LEAVE_ONE_OUT,), Windows(each=600)),
     "ravdess": systems("mt_a_dnn_ravdess", "ravdess", RAVDESS, (ACTORS,), Windows(each=1200)),
     "demo": systems(
         "mt_a_dnn_demo", "demo", DEMO_LABELS, (DEMO_SPEAKERS,), Windows(hop_seconds=0.1), epochs=10, seeds=(0,)

@@ -19,8 +19,8 @@ The paper's AdamW at 1e-5 is for pretrained parts. A system without any, or with
 weights, has a learning rate of 3e-4; a fine-tuned CHECKPOINT keeps 1e-5 (--set config.wav2vec2_rate gives another factor). If
 CHECKPOINT is frozen (--set config.wav2vec2_tuned=false) and there is no FILE, the rate is 3e-4.
 
---corpus NAME --corpus-root .. trains the systems on any other corpus: leave one speaker out, or five folds of speakers if there are
-more than twelve.
+--corpus NAME --corpus-root .. trains the systems, also those of a variant, on any other corpus: leave one speaker out, or five
+folds of speakers if there are more than twelve.
 
 All levels take the same segment of 3 s, with pre-emphasis except for wav2vec 2.0 (the published code pre-emphasises all levels).
 Segments are not padded, so that 3 s give 288 frames of MFCC (librosa's window of 2048 samples) and 297 of the spectrogram, where
@@ -31,11 +31,13 @@ is the mean over its segments, weighted by their length; the published code aver
 import argparse
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from keras_ser.cli import recipe_main
 from keras_ser.cli.arguments import home
+from keras_ser.cli.other_corpus import on_corpus
 from keras_ser.cli.parsing import Parser
 from keras_ser.cli.tables import Paper, systems_table, with_course, with_known
 from keras_ser.models.multilevel import Config
@@ -56,8 +58,6 @@ FRONTENDS = {"mfcc": MFCC, "spectrogram": SPECTROGRAM, "wav2vec2": WAVEFORM}
 # the paper's, for pretrained parts; parts with random weights do not learn with it
 ADAMW = OptimizerConfig("adamw", 1e-5, weight_decay=0.01)
 UNTRAINED = OptimizerConfig("adamw", 3e-4, weight_decay=0.01, clip_norm=5.0)
-SPEAKERS = Protocol("leave-one-speaker-out", "leave-one-out", by="speaker", validation=1)
-FIVE_FOLDS = Protocol("five-folds-of-speakers", "k-fold", by="speaker", folds=5, validation=1)
 MTL, CR = {"level_heads": 0.5}, {"center": 0.01}  # the weights are ours
 ADDITIONS = {
     "ser": {},
@@ -247,22 +247,12 @@ def rated(recipe: Recipe, options: argparse.Namespace) -> Recipe:
     return recipe.change({key: value for key, value in changes.items() if not given & {key, key.partition(".")[0]}})
 
 
-def of_corpus(corpus, variants, given: Given) -> tuple[dict[str, Recipe], list[str]]:
-    """Return system -> recipe for any corpus: the systems of the first variant, and notes for the report."""
-    protocol = SPEAKERS if len(corpus.counts("speaker")) <= 12 else FIVE_FOLDS
-    made = next(iter(variants(given, corpus.name, Task("emotion"), protocol).values()))
-    if len(corpus.counts("gender")) == len(GENDER.labels):
-        return made, []
-    left = {name: recipe for name, recipe in made.items() if GENDER not in recipe.tasks}
-    return left, [f"The corpus does not name both genders: no {', '.join(name for name in made if name not in left)}."]
-
-
 def main(variants, page: str, papers: Mapping[str, Paper] | None = None) -> int:
     """Run one of these recipes; `variants`: (`Given`, corpus, emotion, protocol) -> variants, `papers`: variant -> its paper."""
     given = Given.parsed()
 
     def reports(trained):
-        paper, about = (papers or {}).get(trained.variant, Paper()), ABOUT
+        paper, about = trained.paper(papers or {}), ABOUT
         if set(trained.systems) == set(ADDITIONS):  # all rows but the first: the paper's figures stay in the table
             about = {name: what for name, what in ABOUT.items() if name != "w2e"}
             why = "was not selected" if given["wav2vec2"] else "was not trained: it needs --wav2vec2 CHECKPOINT"
@@ -273,7 +263,5 @@ def main(variants, page: str, papers: Mapping[str, Paper] | None = None) -> int:
         table = systems_table(about, PAIRS, paper, by_speaker=True, subtitle=lacking)
         return with_known(with_course(table, tuple(ADDITIONS)), ABOUT)(trained)
 
-    def own(corpus):
-        return of_corpus(corpus, variants, given)
-
+    own = partial(on_corpus, variants=partial(variants, given))
     return recipe_main(variants(given), page, arguments=pretrained_arguments, adjust=rated, own=own, reports=reports)

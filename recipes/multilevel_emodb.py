@@ -20,8 +20,9 @@ recipes/multilevel.py describes the systems.
 from dataclasses import replace
 
 from aspmtl_emodb import EMOTION
-from multilevel import ADAMW, NOTHING, SPEAKERS, Given, leaky, main, single_levels, systems
+from multilevel import ADAMW, NOTHING, Given, leaky, main, single_levels, systems
 
+from keras_ser.cli.other_corpus import LEAVE_ONE_OUT
 from keras_ser.cli.recipe_script import flat
 from keras_ser.recipe import OptimizerConfig
 from keras_ser.splits import Protocol
@@ -46,7 +47,7 @@ SELECTED = {
 }
 
 
-def variants(given: Given, corpus: str = "emodb", emotion: Task = EMOTION, protocol: Protocol = SPEAKERS):
+def variants(given: Given, corpus: str = "emodb", emotion: Task = EMOTION, protocol: Protocol = LEAVE_ONE_OUT):
     """Return variant -> system -> recipe."""
     name = f"multilevel_{corpus}"
     fixed, chosen = (corpus, emotion, replace(protocol, validation=0), given), (corpus, emotion, protocol, given)

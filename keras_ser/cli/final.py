@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.cli.progress import Progress
+from keras_ser.cli.recipes import own_root
 from keras_ser.cli.training import OUT
 
 FINAL = "final"
@@ -25,7 +26,7 @@ def as_before(folder: Path, options: argparse.Namespace) -> None:
     options.noise_root = options.noise_root or facts.get("noise_root")
     if options.corpus in (None, corpus):
         by = facts.get("options", {})
-        options.corpus_root = options.corpus_root or options.corpus_roots.get(corpus) or facts.get("root")
+        options.corpus_root = own_root(options, corpus) or facts.get("root")
         options.columns = options.columns or ([json.dumps(by["columns"])] if "columns" in by else [])
         options.audio_root = options.audio_root or by.get("audio_root")
         options.metadata = options.metadata or by.get("metadata")

@@ -12,6 +12,7 @@ from keras_ser.cli.engines import check_engine, opened, share_cores
 from keras_ser.cli.error_handling import guarded
 from keras_ser.cli.final import FINAL, as_before, train_on_all
 from keras_ser.cli.one_run import add_jobs, train_one
+from keras_ser.cli.papers import Paper
 from keras_ser.cli.parsing import Parser
 from keras_ser.cli.progress import Progress, show
 from keras_ser.cli.recipes import choose, choose_systems, recipes_for
@@ -53,6 +54,10 @@ class Trained:
     def first(self) -> Any:
         """The first system's recipe."""
         return next(iter(self.systems.values())).recipe
+
+    def paper(self, papers: Mapping[str, Paper]) -> Paper:
+        """The variant's paper; an empty one on a corpus given by --corpus, which is not the paper's."""
+        return Paper() if self.options.corpus else papers.get(self.variant, Paper())
 
     @property
     def name(self) -> str:
@@ -112,7 +117,7 @@ def recipe_main(
     *,
     arguments: Callable[[argparse.ArgumentParser], None] | None = None,
     adjust: Callable[[Any, argparse.Namespace], Any] | None = None,
-    own: Callable[[Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
+    own: Callable[[Any], tuple[Mapping[str, Mapping[str, Any]], Sequence[str]]] | None = None,
     needs: Mapping[str, str] | None = None,
     reports: Reports | None = None,
     fitted: Callable[[Mapping[str, Any], Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
@@ -127,7 +132,7 @@ def recipe_main(
         demo: the variant that runs on the demo corpus without --corpus-root; None = --corpus-root is required.
         arguments: function that adds the recipe's own options to the parser.
         adjust: (recipe, options) -> the recipe changed by those options.
-        own: for several systems: corpus -> (system -> recipe, notes), for any corpus given by --corpus.
+        own: for several systems: corpus -> (corpus or variant -> system -> recipe, notes), for any corpus given by --corpus.
         needs: system -> the package that it needs. Without the package the system is left out, or an error if selected.
         reports: function that makes the reports from the trained systems. Default: the report of the experiment.
         fitted: for several systems: (system -> recipe, corpus) -> (system -> recipe, notes), the recipes adapted to a corpus.
@@ -150,7 +155,7 @@ def run(
     options: argparse.Namespace,
     demo: str | None,
     adjust: Callable[[Any, argparse.Namespace], Any] | None = None,
-    own: Callable[[Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
+    own: Callable[[Any], tuple[Mapping[str, Mapping[str, Any]], Sequence[str]]] | None = None,
     needs: Mapping[str, str] | None = None,
     reports: Reports | None = None,
     fitted: Callable[[Mapping[str, Any], Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,

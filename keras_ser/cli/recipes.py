@@ -28,7 +28,7 @@ def recipes_for(options: argparse.Namespace) -> tuple[Mapping[str, Any], str | N
     """
     recipes, demo, fitted = _loaded(options.recipe)
     adapter = options.corpus or next(iter(recipes.values())).corpus
-    root = options.corpus_root or options.corpus_roots.get(adapter)
+    root = own_root(options, adapter)
     if fitted is None or not (root or adapter == "demo"):
         return recipes, demo
     recipes, notes = fitted(recipes, _read(adapter, root, options))
@@ -91,8 +91,9 @@ def choose(recipes: Mapping[str, Any], options: argparse.Namespace, demo: str | 
         raise UserError(f"--variant must be one of {', '.join(variants)}. Received: {name!r}.")
     recipe = recipes[name]
     if options.corpus:
-        recipe = recipe.replace(corpus=options.corpus)
-    options.corpus_root = options.corpus_root or options.corpus_roots.get(recipe.corpus)
+        renamed = recipe.name.replace(f"_{recipe.corpus}", f"_{options.corpus}", 1)
+        recipe = recipe.replace(corpus=options.corpus, name=renamed)
+    options.corpus_root = own_root(options, recipe.corpus)
     if not options.corpus and not options.corpus_root and recipe.corpus != "demo":
         raise UserError(f"{recipe.name} needs the corpus {recipe.corpus}: give --corpus-root DIR.")
     if options.protocol:
@@ -130,7 +131,7 @@ def choose_systems(
     variants: Mapping[str, Mapping[str, Any]],
     options: argparse.Namespace,
     demo: str | None = None,
-    own: Callable[[Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
+    own: Callable[[Any], tuple[Mapping[str, Mapping[str, Any]], Sequence[str]]] | None = None,
     absent: Mapping[str, str] | None = None,
     fitted: Callable[[Mapping[str, Any], Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
 ) -> tuple[str, dict[str, Any], list[str]]:
@@ -140,7 +141,7 @@ def choose_systems(
         variants: corpus -> system -> recipe; the first is the default, or `demo` without --corpus-root.
         options: the options of the command line.
         demo: the variant used without --corpus-root.
-        own: corpus -> (system -> recipe, notes), for --corpus NAME.
+        own: corpus -> (corpus or variant -> system -> recipe, notes), for --corpus NAME.
         absent: system -> the missing package that it needs.
         fitted: (system -> recipe, corpus) -> (system -> recipe, notes): the recipes adapted to this corpus.
 
@@ -161,29 +162,33 @@ def choose_systems(
             raise UserError(f"--{option.replace('_', '-')} does not apply to this recipe: {way}. See --help.")
     notes: Sequence[str] = ()
     if options.corpus and own is not None:
-        name, (made, notes) = options.corpus, own(_own_corpus(options))
-        if options.protocol == "disjoint" and notes:
-            raise UserError(f"--protocol disjoint is not possible: {' '.join(notes)}")
-    else:
-        rooted = options.corpus_root or options.corpus_roots
-        name = options.variant or (demo if demo and not rooted else next(iter(variants)))
-        if name not in variants:
-            raise UserError(f"--variant must be one of {', '.join(variants)}. Received: {name!r}.")
-        made = variants[name]
-        first = next(iter(made.values()))
-        adapter = options.corpus or first.corpus
-        options.corpus_root = options.corpus_root or options.corpus_roots.get(adapter)
-        if fitted is not None:
-            if not options.corpus_root and adapter != "demo":
-                raise UserError(f"{first.name} needs a corpus: --corpus-root CLIPS.csv, or --corpus demo to try it.")
-            made, notes = fitted(made, _read(adapter, options.corpus_root, options))
+        root = own_root(options, options.corpus)
+        if not root and options.corpus != "demo":
+            raise UserError(f"--corpus {options.corpus} needs --corpus-root DIR.")
+        variants, notes = own(_read(options.corpus, root, options))
+        demo = None
+    rooted = options.corpus_root or options.corpus_roots
+    name = options.variant or (demo if demo and not rooted else next(iter(variants)))
+    if name not in variants:
+        raise UserError(" ".join([f"--variant must be one of {', '.join(variants)}. Received: {name!r}.", *notes]))
+    made = variants[name]
+    first = next(iter(made.values()))
+    if options.protocol == "disjoint" and notes and not any(p.columns_apart for p in first.protocols):
+        raise UserError(f"--protocol disjoint is not possible: {' '.join(notes)}")
+    adapter = options.corpus or first.corpus
+    options.corpus_root = own_root(options, adapter)
+    if fitted is not None:
+        if not options.corpus_root and adapter != "demo":
+            raise UserError(f"{first.name} needs a corpus: --corpus-root CLIPS.csv, or --corpus demo to try it.")
+        made, notes = fitted(made, _read(adapter, options.corpus_root, options))
     absent = absent or {}
     asked = options.systems.split(",") if options.systems else [system for system in made if system not in absent]
     strays = [system for system in asked if system not in made]
     if strays:
         there = [variant for variant, others in variants.items() if strays[0] in others and made is not others]
         way = f" It is a system of --variant {' or '.join(there)}." if there else ""
-        raise UserError(f"--systems must be among {', '.join(made)}. Received: {strays[0]!r}.{way}")
+        error = f"--systems must be among {', '.join(made)}. Received: {strays[0]!r}.{way}"
+        raise UserError(" ".join([error, *notes]))
     lacking = [system for system in asked if system in absent]
     if lacking:
         package = absent[lacking[0]]
@@ -200,13 +205,15 @@ def choose_systems(
     return name, {system: choose(made, options_of(system), system) for system in asked}, list(notes)
 
 
-def _own_corpus(options: argparse.Namespace):
-    """Read the corpus given by --corpus, for systems made for it."""
-    if options.variant:
-        raise UserError("--variant selects one of the recipe's own corpora, --corpus any other: give only one of them.")
-    if not options.corpus_root and options.corpus != "demo":
-        raise UserError(f"--corpus {options.corpus} needs --corpus-root DIR.")
-    return _read(options.corpus, options.corpus_root, options)
+def own_root(options: argparse.Namespace, adapter: str) -> str | None:
+    """Return the folder of the recipe's own corpus, by --corpus-root DIR or --corpus-root NAME=DIR."""
+    named = options.corpus_roots.get(adapter)
+    if named and options.corpus_root not in (None, named):
+        raise UserError(
+            f"--corpus-root gives two folders of {adapter}, the recipe's own corpus: {options.corpus_root} and {named}. "
+            "An auxiliary corpus needs another adapter; of two manifests, join the tables."
+        )
+    return options.corpus_root or named
 
 
 def _read(adapter: str, root: str | None, options: argparse.Namespace):

@@ -234,7 +234,7 @@ def gain_tables(over: tuple[str, str], reference: str, papers: Mapping[str, Pape
         from keras_ser.reports import gain_report
         from keras_ser.reports.headline import in_training
 
-        paper, first, systems = papers.get(trained.variant, Paper()), trained.first, trained.systems
+        paper, first, systems = trained.paper(papers), trained.first, trained.systems
         protocol = by_validity(first.protocols)[-1]
         where = f"{trained.data.corpus.name}, {protocol.name}"
         described = protocol_facts(protocol, trained.data, first)

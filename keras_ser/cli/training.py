@@ -136,6 +136,10 @@ class Roots(argparse.Action):
             parser.error(f"{option_string} {value}: there is no corpus {name!r}.{known}")
         if equals and name in CORPORA:
             namespace.corpus_roots = {**namespace.corpus_roots, name: root}
+        elif namespace.corpus_root not in (None, value):
+            parser.error(
+                f"{option_string} is given twice without a name: {namespace.corpus_root}, {value}. Name the second: NAME=DIR."
+            )
         else:
             namespace.corpus_root = value
 

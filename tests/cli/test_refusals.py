@@ -190,7 +190,6 @@ def test_compare_refuses_files_that_are_no_predictions(content, tmp_path, capsys
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--corpus=manifest", "--corpus-root=x"), "`keras-ser train RECIPE.py --variant aae --corpus manifest"),
         (("--corpus-root=x", "--systems=aae-10"), "Received: 'aae-10'. It is a system of --variant shares."),
         (("--corpus-root=x", "--variant=shares", "--systems=ae"), "'ae'. It is a system of --variant emodb or paper."),
         (("--corpus-root=x", "--aux-speakers=-3"), "--aux-speakers: expected an integer of at least 0. Received: -3."),

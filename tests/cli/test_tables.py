@@ -22,7 +22,7 @@ def test_table_with_known_labels_says_so_in_its_title(monkeypatch):
     every = {"mf": system, "mf, gender known": system}
     monkeypatch.setattr("keras_ser.experiment.systems.with_known", lambda *given: every)
     monkeypatch.setattr(tables, "systems_table", lambda *given, subtitle: lambda trained: [(subtitle, given[3])])
-    trained = Trained("emodb", {"mf": system}, None, SimpleNamespace(folds=None))
+    trained = Trained("emodb", {"mf": system}, None, SimpleNamespace(folds=None, corpus=None))
     made = tables.with_known(lambda trained: [], {"mf": "with the posterior"})(trained)
     assert list(made) == [("with the true gender", "known")]
 

@@ -117,6 +117,7 @@ def test_corpus_roots_by_name(capsys, tmp_path, monkeypatch):
         (["libripseech=/l"], "there is no corpus 'libripseech'. Did you mean librispeech?"),
         (["xyz=/l"], "there is no corpus 'xyz'. There are "),
         (["slr45=/a", "slr45=/b"], "slr45= is given twice: /a, /b."),
+        (["/a", "slr45=/l", "/b"], "--corpus-root is given twice without a name: /a, /b."),
     ):
         with pytest.raises(SystemExit, match="2"):
             parser.parse_args([word for root in words for word in ("--corpus-root", root)])
@@ -124,3 +125,6 @@ def test_corpus_roots_by_name(capsys, tmp_path, monkeypatch):
     options = parser.parse_args(["--corpus-root", "demo=/d"])
     choose({"x": recipe(PAPER)}, options, None)
     assert options.corpus_root == "/d"
+    options = parser.parse_args(["--corpus-root", "/a", "--corpus-root", "demo=/d"])
+    with pytest.raises(UserError, match="two folders of demo, the recipe's own corpus: /a and /d"):
+        choose({"x": recipe(PAPER)}, options, None)

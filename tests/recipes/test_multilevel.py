@@ -3,6 +3,7 @@
 import argparse
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import scipy
 import soundfile
 
+from keras_ser.cli.other_corpus import on_corpus
 from keras_ser.cli.recipe_script import Trained
 from keras_ser.corpora import read_corpus
 from keras_ser.errors import UserError
@@ -144,27 +146,11 @@ def test_pretrained_files_may_be_in_the_home_folder(monkeypatch):
     }
 
 
-@pytest.mark.parametrize("name", ["emodb", "ravdess", "iemocap"])
-def test_the_systems_of_a_corpus_of_ones_own(name, tmp_path):
-    module, shared = imported(f"multilevel_{name}"), imported("multilevel")
-    table = four_emotions(tmp_path, speakers=7)
-    given = {"wav2vec2": "w2v", "alexnet": ""}
-    made, notes = shared.of_corpus(read_corpus("manifest", table), module.variants, given)
-    assert list(made) == ["w2e", *shared.ADDITIONS] and not notes
-    assert made["w2e"].name == "multilevel_manifest-w2e" and made["w2e"].corpus == "manifest"
-    filled = made["w2e"].for_corpus(read_corpus("manifest", table))
-    assert filled.tasks[0].labels == ("anger", "happiness", "neutral", "sadness")
-    assert filled.config.wav2vec2 == "w2v" and filled.protocols[0].name == "leave-one-speaker-out"
-    table.write_text(table.read_text().replace(",female,", ",,"))
-    made, (note,) = shared.of_corpus(read_corpus("manifest", table), module.variants, given)
-    assert list(made) == ["w2e", "ser", "mtl", "cr", "mtl-cr"] and "no mf, mf-mtl, mf-cr, mf-mtl-cr" in note
-
-
 def test_a_checkpoint_is_needed_only_where_a_run_is_left_to_train(tmp_path):
     corpus = read_corpus("manifest", four_emotions(tmp_path, speakers=3))
     given = {"wav2vec2": str(tmp_path / "gone"), "alexnet": ""}
-    made, _ = imported("multilevel").of_corpus(corpus, imported("multilevel_emodb").variants, given)
-    recipe = made["w2e"].for_corpus(corpus)
+    made, _ = on_corpus(corpus, partial(imported("multilevel_emodb").variants, given))
+    recipe = made["manifest"]["w2e"].for_corpus(corpus)
     runs = [experiment_folder(recipe, tmp_path) / name for name in job_names(recipe, corpus)]
     for run in runs:
         with pytest.raises(UserError, match="expected the folder of a Hugging Face checkpoint"):
@@ -209,7 +195,7 @@ def test_paper_has_its_row_of_wav2vec2_without_a_checkpoint(asked, monkeypatch):
     monkeypatch.setattr(module, "with_course", lambda table, compared: None)
     monkeypatch.setattr(module, "with_known", lambda table, about: lambda trained: trained.notes)
     systems = dict.fromkeys(module.ADDITIONS if asked == "all" else ("ser", "mf"))
-    notes = module.main(lambda given: {}, "page")(Trained("iemocap", systems, None, None))
+    notes = module.main(lambda given: {}, "page")(Trained("iemocap", systems, None, argparse.Namespace(corpus=None)))
     # a paper's system that `about` does not name has a row without measured values
     assert ("w2e" in told["about"]) == (asked == "some") and len(notes) == (asked == "all")
 
