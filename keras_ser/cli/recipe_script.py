@@ -4,7 +4,7 @@ import argparse
 import hashlib
 import importlib.util
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +94,7 @@ def _train(options: argparse.Namespace) -> int:
     if options.final:
         source = Path(options.recipe)
         as_before(source.parent if source.suffix == ".json" else source, options)
-    return run(recipes, options, demo)
+    return run(Script(recipes, demo), options)
 
 
 def systems_folder(out: Path, recipes: Mapping[str, Any], folds: Sequence[int] | None = None) -> Path:
@@ -110,78 +110,82 @@ def common_name(recipes: Mapping[str, Any]) -> str:
     return min((recipe.name.removesuffix(f"-{system}") for system, recipe in recipes.items()), key=len)
 
 
-def recipe_main(
-    recipes: Mapping[str, Any],
-    description: str,
-    demo: str | None = None,
-    *,
-    arguments: Callable[[argparse.ArgumentParser], None] | None = None,
-    adjust: Callable[[Any, argparse.Namespace], Any] | None = None,
-    own: Callable[[Any], tuple[Mapping[str, Mapping[str, Any]], Sequence[str]]] | None = None,
-    needs: Mapping[str, str] | None = None,
-    reports: Reports | None = None,
-    fitted: Callable[[Mapping[str, Any], Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
-    announce: Callable[[Mapping[str, Any], Any, Sequence[tuple[str, Any]]], Sequence[str]] | None = None,
-) -> int:
-    """Run the command line of a recipe's script, `python recipes/NAME.py`.
+@dataclass(frozen=True)
+class Script:
+    """What a recipe's script trains, beside the options of its command line.
 
     Args:
         recipes: variant -> Recipe, or variant -> system -> Recipe for several systems, trained one after another on the same
             splits. The first variant is the default.
-        description: the text of --help.
         demo: the variant that runs on the demo corpus without --corpus-root; None = --corpus-root is required.
-        arguments: function that adds the recipe's own options to the parser.
-        adjust: (recipe, options) -> the recipe changed by those options.
+        adjust: (recipe, options) -> the recipe changed by the recipe's own options.
         own: for several systems: corpus -> (corpus or variant -> system -> recipe, notes), for any corpus given by --corpus.
         needs: system -> the package that it needs. Without the package the system is left out, or an error if selected.
         reports: function that makes the reports from the trained systems. Default: the report of the experiment.
         fitted: for several systems: (system -> recipe, corpus) -> (system -> recipe, notes), the recipes adapted to a corpus.
         announce: (system -> recipe, data, (system, job) of each run to train) -> lines printed before the first run.
     """
+
+    recipes: Mapping[str, Any]
+    demo: str | None = None
+    adjust: Callable[[Any, argparse.Namespace], Any] | None = None
+    own: Callable[[Any], tuple[Mapping[str, Mapping[str, Any]], Sequence[str]]] | None = None
+    needs: Mapping[str, str] = field(default_factory=dict)
+    reports: Reports | None = None
+    fitted: Callable[[Mapping[str, Any], Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None
+    announce: Callable[[Mapping[str, Any], Any, Sequence[tuple[str, Any]]], Sequence[str]] | None = None
+
+    @property
+    def several(self) -> bool:
+        """Whether it trains several systems."""
+        return isinstance(next(iter(self.recipes.values())), Mapping)
+
+    def select(self, options: argparse.Namespace) -> tuple[str, dict[str, Any], list[str]]:
+        """Return the variant's name, system -> recipe, and notes on the choice."""
+        notes: list[str] = []
+        if self.several:
+            absent = {name: package for name, package in self.needs.items() if not importlib.util.find_spec(package)}
+            variant, chosen, notes = choose_systems(self.recipes, options, self.demo, self.own, absent, self.fitted)
+        else:
+            recipe = choose(self.recipes, options, self.demo)
+            variant, chosen = recipe.name, {recipe.name: recipe}
+        if self.adjust:
+            chosen = {name: self.adjust(recipe, options) for name, recipe in chosen.items()}
+        return variant, {name: begun(recipe, options.init_from) for name, recipe in chosen.items()}, notes
+
+
+def recipe_main(
+    recipes: Mapping[str, Any],
+    description: str,
+    demo: str | None = None,
+    *,
+    arguments: Callable[[argparse.ArgumentParser], None] | None = None,
+    **more: Any,
+) -> int:
+    """Run the command line of a recipe's script, `python recipes/NAME.py`.
+
+    Args:
+        recipes, demo, more: see `Script`.
+        description: the text of --help.
+        arguments: function that adds the recipe's own options to the parser.
+    """
+    script = Script(recipes, demo, **more)
     parser = Parser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_training_arguments(parser)
-    if isinstance(next(iter(recipes.values())), Mapping):
+    if script.several:
         parser.add_argument("--systems", metavar="A[,B..]", help="train only these systems (default: all)")
     if arguments:
         arguments(parser)
     options = parser.parse_args()
-    return guarded(
-        lambda: run(recipes, options, demo, adjust, own, needs or {}, reports, fitted, announce), INTERRUPTED
-    )
+    return guarded(lambda: run(script, options), INTERRUPTED)
 
 
-def run(
-    recipes: Mapping[str, Any],
-    options: argparse.Namespace,
-    demo: str | None,
-    adjust: Callable[[Any, argparse.Namespace], Any] | None = None,
-    own: Callable[[Any], tuple[Mapping[str, Mapping[str, Any]], Sequence[str]]] | None = None,
-    needs: Mapping[str, str] | None = None,
-    reports: Reports | None = None,
-    fitted: Callable[[Mapping[str, Any], Any], tuple[Mapping[str, Any], Sequence[str]]] | None = None,
-    announce: Callable[[Mapping[str, Any], Any, Sequence[tuple[str, Any]]], Sequence[str]] | None = None,
-) -> int:
-    """Train, print the summaries of the reports and return the exit code, 1 if a run failed; see `recipe_main`."""
-    folds, notes = folds_asked(options), []
-    several = isinstance(next(iter(recipes.values())), Mapping)
-    if several:
-        absent = {name: package for name, package in (needs or {}).items() if not importlib.util.find_spec(package)}
-        variant, chosen, notes = choose_systems(recipes, options, demo, own, absent, fitted)
-    else:
-        recipe = choose(recipes, options, demo)
-        variant, chosen = recipe.name, {recipe.name: recipe}
-    if adjust:
-        chosen = {name: adjust(recipe, options) for name, recipe in chosen.items()}
-    chosen = {name: begun(recipe, options.init_from) for name, recipe in chosen.items()}
+def run(script: Script, options: argparse.Namespace) -> int:
+    """Train, print the summaries of the reports and return the exit code, 1 if a run failed."""
+    folds = folds_asked(options)
+    variant, chosen, notes = script.select(options)
+    _check_together(options)
     alone, on_ray = options.job, options.engine == "ray"
-    check_engine(options)
-    for name in ("protocol", "folds", "jobs") if options.final else ():
-        if getattr(options, name):
-            raise UserError(f"--final trains on all clips, after cross-validation: omit --{name}.")
-    if alone is not None and (options.final or options.jobs):
-        raise UserError(f"--job trains one run: omit --{'final' if options.final else 'jobs'}.")
-    if on_ray and (alone is not None or options.final):
-        raise UserError(f"--{'final' if options.final else 'job'} trains one run in this process: omit --engine ray.")
     one = alone is not None or options.final
     processes = 1 if one else options.jobs or (None if on_ray else _usual_processes(chosen.values()))
     if not on_ray and processes > 1:
@@ -195,10 +199,15 @@ def run(
     from keras_ser.experiment.stored import finished
     from keras_ser.experiment.systems import System, run_systems
 
+    reports = script.reports
     with Progress(quiet=options.quiet) as progress:
-        given = {"folds": folds, "read_options": read_options, "strategy": options.strategy}
-        given["initial"] = options.init_from
-        given |= {"on_job": progress.job, "on_epoch": progress.epoch}
+        shared = {
+            "folds": folds,
+            "read_options": read_options,
+            "strategy": options.strategy,
+            "initial": options.init_from,
+        }
+        given = {**shared, "on_job": progress.job, "on_epoch": progress.epoch}
         folders = {name: experiment_folder(recipe, options.out) for name, recipe in chosen.items()}
         if options.final:
             ((name, recipe), *_) = chosen.items()
@@ -207,23 +216,20 @@ def run(
             into = None if folder.resolve().parent == out.resolve() else out / f"{folder.name}-{FINAL}"
             return train_on_all(recipe, data, folder, into, given, progress)
         if alone is not None:  # "" comes from an unset variable of a batch system
-            return train_one(alone, chosen, data, folders, folds, several, given, progress)
-        named = [(name, job) for name, recipe in chosen.items() for job in jobs(recipe, data, folds)]
-        every = [(folders[name], job) for name, job in named]
-        left = sum(not finished(*run) for run in every)
-        if announce:
-            for line in [*notes, *announce(chosen, data, [(n, j) for n, j in named if not finished(folders[n], j)])]:
-                progress.say(line)
-        if left and (on_ray or min(processes, left) > 1):
+            return train_one(alone, chosen, data, folders, folds, script.several, given, progress)
+        every = [(name, job) for name, recipe in chosen.items() for job in jobs(recipe, data, folds)]
+        todo = [(name, job) for name, job in every if not finished(folders[name], job)]
+        for line in [*notes, *script.announce(chosen, data, todo)] if script.announce else ():
+            progress.say(line)
+        if todo and (on_ray or min(processes, len(todo)) > 1):
             # retry runs that failed before, once
-            forget_failures(every)
-            shared = {name: given[name] for name in ("folds", "read_options", "strategy", "initial")}
-            with opened(options, data, Path(options.out), min(processes or left, left)) as engine:
+            forget_failures([(folders[name], job) for name, job in every])
+            with opened(options, data, Path(options.out), min(processes or len(todo), len(todo))) as engine:
                 train_experiments(engine, chosen, data, folders, **shared, on_done=progress.done)
             given["again"] = False
         given["on_failure"] = progress.failure
         try:
-            if several:
+            if script.several:
                 systems = run_systems(chosen, data, options.out, **given)
             else:
                 ((name, recipe),) = chosen.items()
@@ -237,6 +243,19 @@ def run(
         print(end="\n" if number else "")
         show(made, path)
     return 1 if progress.failures else 0
+
+
+def _check_together(options: argparse.Namespace) -> None:
+    """Raise UserError for options that exclude each other."""
+    check_engine(options)
+    for name in ("protocol", "folds", "jobs") if options.final else ():
+        if getattr(options, name):
+            raise UserError(f"--final trains on all clips, after cross-validation: omit --{name}.")
+    alone = options.job is not None
+    if alone and (options.final or options.jobs):
+        raise UserError(f"--job trains one run: omit --{'final' if options.final else 'jobs'}.")
+    if options.engine == "ray" and (alone or options.final):
+        raise UserError(f"--{'final' if options.final else 'job'} trains one run in this process: omit --engine ray.")
 
 
 def _usual_processes(recipes: Iterable[Any]) -> int:
