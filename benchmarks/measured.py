@@ -48,6 +48,8 @@ DIFFERENCES = [
     ("aae_emodb-cnn", "aae_emodb-cnn-single", EMODB, "uar"),
     *((f"aae_emodb_ased-{name}", "aae_emodb_ased-cnn-single", EMODB, "uar") for name in ("aae", "cnn")),
     ("aae_emodb_ased-aae", "aae_emodb-aae", EMODB, "uar"),
+    ("aae_emodb_shares-aae-25", "aae_emodb_shares-aae-25-alone", EMODB, "uar"),
+    ("aae_emodb-aae", "aae_emodb_shares-aae-25", EMODB, "uar"),
     *(
         (f"multilevel_emodb-{name}", "multilevel_emodb-ser", EMODB, "uar")
         for name in ("mf", "mtl", "cr", "mf-mtl", "mf-cr", "mtl-cr", "mf-mtl-cr")
