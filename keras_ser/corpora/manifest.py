@@ -15,32 +15,21 @@ lines, Parquet, Hugging Face's `audiofolder`, audformat databases.
 
 import difflib
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 
 from keras_ser.checks import listed
-from keras_ser.corpora.clip_files import disputed_origins, relative_paths, with_origins
-from keras_ser.corpora.corpus import Corpus, CorpusError, RowsError, Utterance
-from keras_ser.corpora.label_columns import number, numeric_columns, without_value
+from keras_ser.corpora.clip_files import with_origins
+from keras_ser.corpora.corpus import Corpus, CorpusError, RowsError
+from keras_ser.corpora.label_columns import numeric_columns, without_value
 from keras_ser.corpora.manifest_formats import found_table
-from keras_ser.corpora.named_files import NamedFiles
+from keras_ser.corpora.manifest_rows import Clips
 from keras_ser.corpora.rows import Table
-from keras_ser.corpora.spelling import comparable, quoted, shown
-from keras_ser.corpora.table import gender
-from keras_ser.errors import UserError
+from keras_ser.corpora.spelling import quoted, shown
 from keras_ser.files import user_path
 
 FIELDS = ("id", "file", "speaker", "gender", "start", "end")
 PEOPLE = ("speaker", "gender", "session")  # columns whose absence changes how clips are split
 GROUPS = ("session", "sentence", "film", "subset", "origin", "dialog")
-
-
-def _seconds(row: Mapping[str, str]) -> tuple[float | None, float | None]:
-    """Return (start, end) of a row; raise UserError unless they are numbers with 0 <= start < end."""
-    start, end = (number(row[key]) if row.get(key) else None for key in ("start", "end"))
-    wrong = [key for key, value in (("start", start), ("end", end)) if row.get(key) and (value is None or value < 0)]
-    if wrong or (end is not None and end <= (start or 0.0)):
-        raise UserError(f"start={quoted(row.get('start', ''))}, end={quoted(row.get('end', ''))}")
-    return start, end
 
 
 def read(
@@ -98,77 +87,14 @@ def read(
     columns = ("id", *times, "speaker", "gender", *groups, *label_columns)
     notes += _empty_fields_without_value(rows, columns, {*numeric, *times}, labels)
 
-    problems: dict[str, list[str]] = {key: [] for key in _RULES}
-    utterances, respelled, genders, lines, spans, names = [], [], {}, {}, {}, NamedFiles(folder)
-    found = {name: names.find(name) for name in dict.fromkeys(row["file"] for _, row in rows)}
-    paths, short = relative_paths([file for file in found.values() if file is not None], folder)
-    for line, row in rows:
-        name, file = row["file"], found[row["file"]]
-        if _is_absolute(row.get("id", "")):
-            problems["absolute"].append(f"{shown(row['id'])} (line {line})")
-            continue
-        if file is None:
-            reason = names.reason(name) if name else ""
-            said = shown(name) if any(map(str.isalnum, name)) else quoted(name) if name else "an empty field"
-            problems["missing"].append(f"{said} (line {line}{': ' if reason else ''}{reason})")
-            continue
-        if name in names.respelled:
-            respelled.append(f"{quoted(name)} in line {line} is {quoted(file)}")
-        try:
-            start, end = _seconds(row)
-        except UserError as error:
-            problems["seconds"].append(f"{error} (line {line})")
-            continue
-        try:
-            sex = gender(row.get("gender"))
-        except CorpusError:
-            problems["gender"].append(f"{quoted(row['gender'])} (line {line})")
-            continue
-        problems["label"] += [
-            f"{column} {quoted(row[column])} (line {line})"
-            for column, allowed in labels.items()
-            if row[column] and row[column] not in allowed
-        ]
-        if row.get("speaker") and sex:
-            genders.setdefault(comparable(row["speaker"]), {}).setdefault(sex, (row["speaker"], line))
-        segment = start is not None or end is not None
-        utterances.append(
-            Utterance(
-                id=row.get("id")
-                or short[paths[file]] + (f"#{row.get('start', '')}-{row.get('end', '')}" if segment else ""),
-                path=paths[file],
-                start=start,
-                end=end,
-                speaker=row.get("speaker") or None,
-                gender=sex,
-                labels={
-                    column: float(row[column]) if column in numeric else row[column]
-                    for column in label_columns
-                    if row[column]
-                },
-                groups={key: row[key] for key in groups if row.get(key)},
-            )
-        )
-        lines.setdefault(utterances[-1].id, []).append(line)
-        if not row.get("id"):  # however its times are spelt: "0" and "0.0" make different ids
-            spans.setdefault((paths[file], start or 0.0, end), {}).setdefault(utterances[-1].id, line)
-    problems["twice"] = [f"{shown(i)} (lines {listed(at)})" for i, at in lines.items() if len(at) > 1]
-    problems["twice"] += [
-        f"{listed(map(shown, ids))} (lines {listed(ids.values())})" for ids in spans.values() if len(ids) > 1
-    ]
-    problems["origins"] = disputed_origins(utterances, folder, lines)
-    problems["genders"] = [
-        " and ".join(f"{shown(speaker)} {sex} (line {line})" for sex, (speaker, line) in both.items())
-        for both in genders.values()
-        if len(both) > 1
-    ]
-    faults = _faults(path, folder, problems, labels)
+    clips = Clips(table, folder, labels, label_columns, numeric, groups)
+    utterances, faults = clips.utterances, clips.faults()
     if faults:  # what is left can still be inspected
         utterances = list({u.id: u for u in reversed(utterances)}.values())
         labels = {}
-    utterances = with_origins(utterances, folder, short)
-    if respelled:
-        notes.append(f"files were found under other spellings: {listed(respelled)}.")
+    utterances = with_origins(utterances, folder, clips.short)
+    if clips.respelled:
+        notes.append(f"files were found under other spellings: {listed(clips.respelled)}.")
     vocabulary = {
         column: labels.get(column) or tuple(sorted({u.labels[column] for u in utterances if column in u.labels}))
         for column in label_columns
@@ -225,10 +151,6 @@ def _renamed(table: Table, columns: Mapping[str, str]) -> tuple[Table, list[str]
     return Table(table.path, table.folder, rows), notes
 
 
-def _is_absolute(text: str) -> bool:
-    return PurePosixPath(text).is_absolute() or PureWindowsPath(text).is_absolute()
-
-
 def _empty_fields_without_value(
     rows: Sequence[tuple[int | str, dict[str, str]]],
     columns: Sequence[str],
@@ -244,29 +166,3 @@ def _empty_fields_without_value(
                 cases.append(f"{quoted(text)} in {shown(column)} (line {line})")
                 row[column] = ""
     return [f"read as no value: {listed(cases)}."] if cases else []
-
-
-_RULES = {
-    "absolute": "ids must not be absolute paths",
-    "missing": "every file must exist, relative to {folder} (or to --audio-root DIR)",
-    "seconds": "start and end must be seconds with a decimal point, 0 <= start < end",
-    "gender": "gender must be female, male or empty (f, w, m are understood)",
-    "label": "labels must be among those of the option `labels` ({labels})",
-    "twice": "a clip must have one row, or rows with different `id`",
-    "origins": "clips of one file must name one `origin`, or each its own where they do not overlap",
-    "genders": "a speaker must have one gender",
-}
-
-
-def _faults(
-    path: Path, folder: Path, problems: Mapping[str, list[str]], labels: Mapping[str, Sequence[str]]
-) -> list[str]:
-    """Return a sentence on each kind of problem that occurs, with its first cases."""
-    known, said = "; ".join(f"{column}: {listed(allowed, 30)}" for column, allowed in labels.items()), []
-    most = 10 if sum(map(bool, problems.values())) == 1 else 3
-    for kind, rule in _RULES.items():
-        if problems[kind]:
-            rule = rule.format(name=path.name, folder=folder.resolve(), labels=known)
-            joint = ". Not found:" if kind == "missing" else ". Received:"
-            said.append(f"{rule}{joint} {listed(problems[kind], most)}.")
-    return said
