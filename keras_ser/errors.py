@@ -29,13 +29,27 @@ class DiskError(UserError):
 
 
 class MissingModelError(UserError):
-    """The model that a recipe names is not installed.
+    """The model that a recipe names is not installed, cannot be imported, or is another module of that name.
 
     Args:
         message: see `UserError`.
         model: name of the model. Default "".
+        reason: clause that says what is there instead. Default: that nothing is.
     """
 
-    def __init__(self, message: str, model: str = ""):
+    def __init__(self, message: str, model: str = "", reason: str = "which is not installed here"):
         super().__init__(message)
-        self.model = model
+        self.model, self.reason = model, reason
+
+
+class FieldsError(UserError):
+    """Settings have other fields, or values of other types, than the class that they are read as.
+
+    Args:
+        message: see `UserError`.
+        module: module of the class. Default "".
+    """
+
+    def __init__(self, message: str, module: str = ""):
+        super().__init__(message)
+        self.module = module

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.checks import listed, shown
-from keras_ser.errors import UserError
+from keras_ser.errors import FieldsError, UserError
 
 # bound of NumPy's and TensorFlow's integers; JSON has none
 LARGEST = 2**63 - 1
@@ -79,7 +79,7 @@ def instance(cls: type, data: Any) -> Any:
     """Make a dataclass from its JSON; values are checked against the annotations.
 
     Raises:
-        UserError: a field is unknown or missing, or a value has another type.
+        FieldsError: a field is unknown or missing, or a value has another type.
     """
     if not isinstance(data, Mapping):
         raise UserError(f"expected the fields of {hint_name(cls)}. Received: {shown(data)}.")
@@ -87,11 +87,12 @@ def instance(cls: type, data: Any) -> Any:
     known = [f.name for f in fields]
     strays = sorted(str(name) for name in set(data) - set(known))
     if strays:
-        raise UserError(f"{hint_name(cls)} has no {_clipped(strays)}. It has: {', '.join(known)}.")
+        raise FieldsError(f"{hint_name(cls)} has no {_clipped(strays)}. It has: {', '.join(known)}.", cls.__module__)
     unset = (dataclasses.MISSING, dataclasses.MISSING)
     lacking = [f.name for f in fields if f.name not in data and (f.default, f.default_factory) == unset]
     if lacking:
-        raise UserError(f"{hint_name(cls)} needs {', '.join(lacking)}. Received: {_clipped(list(data)) or 'nothing'}.")
+        received = _clipped(list(data)) or "nothing"
+        raise FieldsError(f"{hint_name(cls)} needs {', '.join(lacking)}. Received: {received}.", cls.__module__)
     return cls(**typed_fields(cls, {**getattr(cls, "earlier", {}), **data}))
 
 
@@ -105,9 +106,8 @@ def typed_fields(cls: type, data: Mapping[str, Any]) -> dict[str, Any]:
         try:
             values[name] = typed(value, hints[name])
         except TypeError:
-            raise UserError(
-                f"{hint_name(cls)}.{name}: expected {hint_name(hints[name])}. Received: {shown(value)}."
-            ) from None
+            message = f"{hint_name(cls)}.{name}: expected {hint_name(hints[name])}. Received: {shown(value)}."
+            raise FieldsError(message, cls.__module__) from None
     return values
 
 

@@ -52,7 +52,7 @@ def _list(options: argparse.Namespace) -> int:
         )
         root = Path(each.root).name
         corpus = each.corpus if root in ("", each.corpus) else f"{each.corpus} {root}"
-        state, date = "damaged" if each.fault else done, f"{each.date:%Y-%m-%d %H:%M}"
+        state, date = "unreadable" if each.fault else done, f"{each.date:%Y-%m-%d %H:%M}"
         rows.append([str(each.folder), corpus, state, score, each.verdict, date])
     if rows:
         columns = ["experiment", "corpus", "finished", "main score", "verdict", "last written"]

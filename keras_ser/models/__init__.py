@@ -30,6 +30,7 @@ import functools
 import importlib
 import importlib.metadata
 import importlib.util
+import traceback
 from types import ModuleType
 from typing import Any
 
@@ -58,8 +59,9 @@ def model_module(name: str) -> ModuleType:
             of `MODELS` wins over an entry point, and that over a module.
 
     Raises:
-        MissingModelError: the model is not installed.
-        UserError: `name` is not a string, or the module lacks `Config`, or both `build` and `estimator`.
+        MissingModelError: the model is not installed; or its module raises an error, lacks `Config`, or both `build` and
+            `estimator`.
+        UserError: `name` is not a string.
     """
     if not isinstance(name, str):
         raise UserError(f"`model` must be the name of a model. Received: {shown(name)}.")
@@ -76,11 +78,25 @@ def model_module(name: str) -> ModuleType:
             f"Received: {shown(name)}.",
             name,
         )
-    module = importlib.import_module(path)
+    try:
+        module = importlib.import_module(path)
+    except Exception as error:
+        if name in MODELS:
+            raise
+        *_, place = traceback.extract_tb(error.__traceback__)
+        reason = (
+            f"whose module {path} fails in line {place.lineno} of {place.filename}: {type(error).__name__}: {error}"
+        )
+        raise MissingModelError(
+            f"expected a model that can be imported. Received: {name!r}, {reason}.", name, reason
+        ) from error
     if not hasattr(module, "Config") or not (hasattr(module, "build") or hasattr(module, "estimator")):
-        raise UserError(
+        there = getattr(module, "__file__", None) or ", ".join(module.__path__)
+        raise MissingModelError(
             f"the model {name!r} must be a module with `Config` and `build` (see keras_ser.models.paper). Received: {path}, which "
-            "lacks them."
+            f"lacks them ({there}).",
+            name,
+            f"but {path} is another module here, without `Config` and `build` ({there})",
         )
     if name not in MODELS:
         _OWN[name] = module

@@ -1,6 +1,7 @@
 """A finished run: its folder, and what is in it."""
 
 import importlib
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from keras_ser.checks import listed
-from keras_ser.errors import MissingModelError, RunError, UserError
+from keras_ser.errors import FieldsError, MissingModelError, RunError, UserError
 from keras_ser.machine import check_backend
 from keras_ser.models import layer_modules
 from keras_ser.recipe import Recipe
@@ -146,9 +147,10 @@ def stored(
     """Read a JSON file of a run or an experiment, converted by `read`.
 
     Raises:
-        RunError: the file is missing or damaged (`read` raises `UserError`), or names a model that is not installed; the message
-            names the file and the way out.
+        RunError: the file is missing or damaged (`read` raises `UserError`), or names a model that is not installed or has changed;
+            the message names the file and the way out.
     """
+    again = f"Remove {path.parent} and run the recipe again, which trains it anew"
     try:
         return read(read_json(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
@@ -157,12 +159,19 @@ def stored(
         ) from None
     except MissingModelError as error:
         raise RunError(
-            f"{path.parent} needs the model {error.model!r}, which is not installed here. Install the package that holds it, or "
-            "put the folder of its module on PYTHONPATH."
+            f"{path.parent} needs the model {error.model!r}, {error.reason}. Install the package that holds it, or put the "
+            "folder of its module on PYTHONPATH."
+        ) from error
+    except FieldsError as error:
+        if error.module.partition(".")[0] == __package__.partition(".")[0]:
+            way_out = f"If another version of keras_ser wrote it, use that one. Otherwise: {way_out or again}"
+            raise RunError(f"{path} is damaged: {str(error).rstrip('.')}. {way_out}.") from error
+        file = getattr(sys.modules.get(error.module), "__file__", None)
+        raise RunError(
+            f"{path} does not fit the module {error.module} ({file}): {error} Put the module with which it was made on PYTHONPATH."
         ) from error
     except (UserError, UnicodeDecodeError) as error:
-        way_out = way_out or f"Remove {path.parent} and run the recipe again, which trains it anew"
-        raise RunError(f"{path} is damaged: {str(error).rstrip('.')}. {way_out}.") from error
+        raise RunError(f"{path} is damaged: {str(error).rstrip('.')}. {way_out or again}.") from error
 
 
 def as_object(data: Any) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def test_experiments_are_listed(folder, capsys):
     (row,) = (line for line in out.splitlines() if "single-01234567" in line)
     assert "demo mine.csv" in row and "3 of 8 runs + 1 final" in row and "UAR 62.5 [50.0, 75.0], speakers" in row
     assert "1 of 3 underfit" in row
-    assert "damaged" in out and f"{folder / 'bad' / 'recipe.json'}" in err and "covers" not in err
+    assert "unreadable" in out and f"{folder / 'bad' / 'recipe.json'}" in err and "covers" not in err
     assert main(["list", str(folder), "--json"]) == 0
     assert {each["finished"] for each in json.loads(capsys.readouterr().out)} == {0, 3}
 
@@ -78,7 +78,7 @@ def test_a_damaged_report_is_a_fault_of_its_row(text, folder, capsys):
     (folder / "other" / "report.json").write_text(text)
     assert main(["list", str(folder)]) == 0
     out, err = capsys.readouterr()
-    assert "UAR 62.5" in out and sum(" damaged " in line for line in out.splitlines()) == 2
+    assert "UAR 62.5" in out and sum(" unreadable " in line for line in out.splitlines()) == 2
     assert f"{folder / 'other' / 'report.json'} is damaged: " in err and len(err.splitlines()) == 2
 
 

@@ -4,9 +4,11 @@ import json
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
+from keras_ser import models
 from keras_ser.models import attention_dnn
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.recipe import Recipe, Sampling
@@ -19,6 +21,7 @@ from tests.serving import runs
 from tests.training import tiny
 
 SPLIT = Split("speakers", 0, ("a", "b"), ("c",), ("d",), ("speaker",))
+GRU = (Path(__file__).parents[2] / "docs" / "code" / "gru.py").read_text()
 OTHER = Split("speakers", 1, ("a", "c"), ("b",), ("d",), ("speaker",))
 
 
@@ -119,6 +122,30 @@ def test_model_that_is_not_installed_is_named_with_the_way_out(finished):
         RunError, match="needs the model 'their_package.their_model', which is not installed here. Install"
     ):
         Run.load(finished)
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("class Config: ...", "but changed_model is another module here, without `Config` and `build` .*changed_model.py"),
+        ("import nosuchmodule", "fails in line 1 of .*changed_model.py: ModuleNotFoundError: No module named 'nosuchmodule'"),
+        (GRU.replace("units", "width"), "does not fit the module changed_model .*: Config has no units. It has: width"),
+        (GRU.replace("units: int = 32", "units: str = ''"), "does not fit the module changed_model .* expected str. Received: 7"),
+    ],
+)  # fmt: skip
+def test_changed_module_of_a_model_is_no_damage_of_its_run(finished, source, words, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "changed_model.py").write_text(source)
+    recipe = json.loads((finished / "recipe.json").read_text())
+    recipe |= {"model": "changed_model", "config": {"units": 7, "dropout": 0.2}}
+    (finished / "recipe.json").write_text(json.dumps(recipe))
+    try:
+        with pytest.raises(RunError, match=words) as caught:
+            Run.load(finished)
+        assert "PYTHONPATH" in str(caught.value) and "emove" not in str(caught.value)
+    finally:
+        sys.modules.pop("changed_model", None)
+        models._OWN.pop("changed_model", None)
 
 
 @pytest.mark.parametrize("name", ["history.json", "recipe.json", "split.json"])
