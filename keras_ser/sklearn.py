@@ -26,6 +26,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from keras_ser.audio import AudioError, from_array
 from keras_ser.audio.arrays import whole_rate
+from keras_ser.checks import listed
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.corpora.spelling import warn_of_spellings
 from keras_ser.errors import UserError
@@ -140,9 +141,10 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         if y is None:
             raise UserError("This SpeechClassifier requires y to be passed, but the target y is None.")
         check_consistent_length(clips, y, groups)
+        for name, values in (("y", y), ("groups", () if groups is None else groups)):
+            _check_known(values, name)  # before NumPy makes text of a NaN among strings
         y = column_or_1d(y, warn=True)
         for name, values in (("y", y), ("groups", () if groups is None else groups)):
-            _check_known(values, name)
             warn_of_spellings(f"values of `{name}`", values)
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
@@ -258,6 +260,10 @@ def _clips(X: Any) -> list[Any]:  # noqa: N803
         raise UserError(f"expected a sequence of files or waveforms. Received: {X!r}; put it into a list.")
     if len(getattr(X, "shape", ())) == 2 and X.shape[1] == 1 and np.asarray(X).dtype.kind in "OUT":
         X = np.asarray(X)[:, 0]  # noqa: N806 - a table of one column, as pipelines give it
+    elif hasattr(X, "columns"):
+        raise UserError(
+            f"expected a table of one column, the files. Received: the columns {listed(map(str, X.columns))}."
+        )
     found = list(X) if isinstance(X, Iterable) and len(getattr(X, "shape", (0,))) == 1 else None
     if found == []:
         raise UserError("expected at least one clip. Received: none.")

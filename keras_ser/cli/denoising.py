@@ -2,14 +2,17 @@
 
 import argparse
 import io
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from keras_ser.cli.arguments import home, report_skipped
 from keras_ser.errors import DiskError, UserError
+from keras_ser.files import make_folder, write_json
 from keras_ser.progress import track
 
+RECORD, SETTINGS = ".denoise.json", ("method", "model", "alpha", "beta")
 METHODS = ("spectral-subtraction", "wavelet-lms", "drop", "mask")
 
 
@@ -18,7 +21,8 @@ def add(commands) -> None:
     denoise = commands.add_parser(
         "denoise",
         help="remove noise from audio files",
-        description="Write denoised copies of audio files. A copy is mono and has the length and sample rate of its input.",
+        description="Write denoised copies of audio files. A copy is mono and has the length and sample rate of its input. If "
+        "IN is a folder, the same command again writes only what is missing.",
     )
     denoise.add_argument("input", type=home, metavar="IN", help="audio file, or a folder of audio files")
     denoise.add_argument("output", type=home, metavar="OUT", help="file to write (.wav, .flac), or a folder")
@@ -53,12 +57,21 @@ def _denoise(options: argparse.Namespace) -> int:
         pairs = [(files[0], target / f"{source.stem}.wav" if target.is_dir() else target)]
     if any(out.suffix.lower() not in (".wav", ".flac") for _, out in pairs):
         raise UserError(f"expected an OUT that ends in .wav or .flac, or a folder. Received: {target}.")
-    if len({out for _, out in pairs}) < len(pairs):
-        raise UserError(f"two files below {source} would be written to the same .wav; denoise them one at a time.")
-    there = [str(out) for _, out in pairs if out.exists()]
-    if there and not options.overwrite:
-        raise UserError(f"{there[0]} already exists. Give another OUT, or --overwrite.")
+    outs: dict[Path, str] = {}
+    for file, out in pairs:
+        if (other := outs.setdefault(out, file)) != file:
+            raise UserError(f"{other} and {file} would both be written to {out}: rename or move one of them.")
+    there = {out for _, out in pairs if out.exists()}
+    record, settings = target / RECORD, {name: getattr(options, name) for name in ("input", *SETTINGS)}
+    if there and not options.overwrite and not (source.is_dir() and _recorded(record) == settings):
+        raise UserError(f"{min(there)} already exists. Give another OUT, or --overwrite.")
     denoise = _denoiser(options)
+    if source.is_dir():
+        make_folder(target)
+        write_json(record, settings)
+    if there and not options.overwrite:
+        pairs = [(f, o) for f, o in pairs if o not in there or o.stat().st_mtime < Path(f).stat().st_mtime]
+        print(f"{len(outs) - len(pairs)} of {len(outs)} files are there already.", file=sys.stderr)
     failures, clipped = [], []
     for file, out in track(pairs, "denoise"):
         try:
@@ -78,6 +91,14 @@ def _denoise(options: argparse.Namespace) -> int:
         print(f"keras-ser: {len(failures)} of {len(pairs)} files could not be denoised:", file=sys.stderr)
         print("\n".join(failures), file=sys.stderr)
     return 1 if failures else 0
+
+
+def _recorded(record: Path) -> dict | None:
+    """Return the settings with which an earlier call wrote to a folder; None if that is unknown."""
+    try:
+        return json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 def _one(file: Path, out: Path, denoise: Callable) -> int:

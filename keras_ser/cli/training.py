@@ -19,8 +19,11 @@ OUT = "saved_models"
 INTERRUPTED = "interrupted; the same command continues from the last finished epoch"
 
 
-def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -> None:
-    """Add the options of every recipe and of `keras-ser train`; with `jobs` also those on where runs are trained."""
+def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True, trials: bool = False) -> None:
+    """Add the options of every recipe and of `keras-ser train`; with `jobs` also those on where runs are trained.
+
+    `trials`: the command trains the trials of a search.
+    """
     parser.add_argument(
         "--variant", metavar="NAME", help="select another recipe of the file (an unknown name lists them)"
     )
@@ -32,14 +35,17 @@ def add_training_arguments(parser: argparse.ArgumentParser, jobs: bool = True) -
         "--protocol",
         metavar="NAME",
         help="paper, disjoint, both, random (clips at random, speakers on both sides), or the name of a protocol (default: "
-        + ("the recipe's protocols)" if jobs else "one that keeps speakers apart)"),
+        + ("one that keeps speakers apart)" if trials else "the recipe's protocols)"),
     )
     runs.add_argument(
-        "--folds", metavar="N[,N..]", help="train only these folds" if jobs else "folds of each trial (default: 0)"
+        "--folds", metavar="N[,N..]", help="folds of each trial (default: 0)" if trials else "only these folds"
     )
     runs.add_argument("--seed", type=int, metavar="N", help="first seed; trains one seed unless --seeds is given")
     runs.add_argument(
-        "--seeds", type=seed_count, metavar="N", help="number of seeds" if jobs else "seeds of each trial (default: 1)"
+        "--seeds",
+        type=seed_count,
+        metavar="N",
+        help="seeds of each trial (default: 1)" if trials else "number of seeds",
     )
     runs.add_argument(
         "--shuffle-labels",

@@ -56,7 +56,7 @@ def tune_main(
 
 
 def _add_arguments(tune: argparse.ArgumentParser) -> None:
-    add_training_arguments(tune, jobs=False)
+    add_training_arguments(tune, jobs=False, trials=True)
     tune.add_argument(
         "--space",
         action="append",

@@ -1,6 +1,7 @@
 """Tables 5 to 8 on a tiny experiment: what is scored, on which clips, and `keras-ser denoise`."""
 
 import argparse
+import os
 import types
 from pathlib import Path
 
@@ -98,7 +99,7 @@ def test_denoise_on_a_full_disk_names_the_folder_and_stops(tmp_path, rng, capsys
         assert main(["denoise", str(tmp_path / "in"), str(out)]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert f"{out}: cannot write a.wav, the file is larger than the system allows" in line
-    assert list(out.iterdir()) == []
+    assert [path.name for path in out.iterdir()] == [".denoise.json"]
     assert main(["denoise", str(tmp_path / "in"), str(out)]) == 0
     assert soundfile.info(out / "b.wav").frames == 16000 and soundfile.info(out / "b.wav").subtype == "FLOAT"
     assert main(["denoise", str(tmp_path / "in"), str(tmp_path / "all.wav")]) == 2
@@ -128,7 +129,7 @@ def test_keras_ser_denoise(masked, tmp_path, rng, capsys):
         out = tmp_path / method
         assert main(["denoise", str(tmp_path / "in"), str(out), f"--method={method}", *more]) == 1
         assert "1 of 3 files could not be denoised" in (told := capsys.readouterr().err) and "bad.wav" in told
-        assert sorted(str(p.relative_to(out)) for p in out.rglob("*.*")) == ["a.wav", "b/c.wav"]
+        assert sorted(str(p.relative_to(out)) for p in out.rglob("*.*")) == [".denoise.json", "a.wav", "b/c.wav"]
         info = soundfile.info(out / "b" / "c.wav")
         assert (info.samplerate, info.frames, info.channels) == (22050, 12000, 1)
     one = tmp_path / "one.flac"
@@ -199,6 +200,27 @@ def test_a_file_that_is_there_is_left_alone(tmp_path, capsys):
     assert (tmp_path / "b.wav").read_bytes() == b"mine"
     assert main([*ask, "--overwrite"]) == 0
     assert snr(read(tmp_path / "a.wav"), read(tmp_path / "b.wav")) > 3
+
+
+def test_a_folder_again_writes_what_is_missing_or_out_of_date(tmp_path, capsys):
+    folder, out = tmp_path / "in", tmp_path / "out"
+    folder.mkdir()
+    for name in ("a.wav", "b.wav"):
+        soundfile.write(folder / name, np.sin(np.arange(9000)) / 3, 16000)
+    ask = ["denoise", str(folder), str(out)]
+    assert main(ask) == 0
+    (out / "b.wav").unlink()
+    before = (out / "a.wav").stat().st_mtime_ns
+    assert main(ask) == 0 and "1 of 2 files are there already" in capsys.readouterr().err
+    assert (out / "b.wav").exists() and (out / "a.wav").stat().st_mtime_ns == before
+    os.utime(folder / "a.wav", ns=(before + 10**9, before + 10**9))
+    assert main(ask) == 0 and (out / "a.wav").stat().st_mtime_ns > before
+    for other in ([*ask, "--beta=1"], ["denoise", str(out), str(out)]):
+        assert main(other) == 2 and "already exists. Give another OUT, or --overwrite" in capsys.readouterr().err
+    (folder / "a.flac").write_bytes(b"")
+    assert main([*ask[:2], str(tmp_path / "new")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert all(str(path) in line for path in (folder / "a.flac", folder / "a.wav", tmp_path / "new" / "a.wav"))
 
 
 @pytest.mark.slow
