@@ -78,9 +78,13 @@ def test_a_segment_holds_at_least_a_step_of_the_gold_standard(seconds, tmp_path)
 def test_a_gap_in_the_gold_standard(tmp_path):
     root = disk.write_avec2016(tmp_path)
     path = root / "ratings_gold_standard" / "valence" / "train_2.arff"
-    rows = [line for line in path.read_text().splitlines() if not 4 <= float((line.split(",") + ["0"])[1] or 0) < 8]
-    path.write_text("\n".join(rows) + "\n")
-    assert len(avec2016.read(root, segment_seconds=6.0)) == 6
+    whole = path.read_text().splitlines()
+    for first, end in ((9, 12.1), (4, 8)):
+        rows = [line for line in whole if not first <= float((line.split(",") + ["0"])[1] or 0) < end]
+        path.write_text("\n".join(rows) + "\n")
+        corpus = avec2016.read(root, segment_seconds=6.0)
+        ends = [u.end for u in corpus if u.speaker == "train_2"]
+        assert ends == ([8.96] if end > 12 else [6.0, 12.0]), "the shorter of the two curves"
     said = r"has no row from 4 to 8 s\. Unpack it again, or take longer segments\."
     with pytest.raises(CorpusError, match=f"avec2016: every segment must have .*valence/train_2.arff, which {said}"):
         avec2016.read(root, segment_seconds=4.0)

@@ -177,11 +177,11 @@ def test_missing_columns_and_continuous_labels(tmp_path):
     for name, clip in zip("abc", disk.recordings(3), strict=True):
         disk.write_audio(tmp_path / f"{name}.wav", clip)
     (tmp_path / "t.csv").write_text(
-        "file,speaker,gender,emotion,arousal\na.wav,x,f,fear,0.5\nb.wav,y,,fear,-0.25\nc.wav,,,,0\n"
+        "file,speaker,gender,emotion,arousal\na.wav,x,f,fear,0.5\nb.wav,y,,fear,-0.25\nc.wav,,,,\n"
     )
     report = check(manifest.read(tmp_path / "t.csv"))
-    assert report.untold == {"emotion": 1, "gender": 2, "speaker": 1}
-    assert report.ranges == {"arousal": (-0.25, pytest.approx(0.25 / 3), 0.5)}
+    assert report.untold == {"emotion": 1, "arousal": 1, "gender": 2, "speaker": 1}
+    assert report.ranges == {"arousal": (-0.25, 0.125, 0.5)}
     assert report.counts["emotion"] == {"fear": 2}
     assert report.ok
     assert "no gender: 2 utterances" in report.lines()

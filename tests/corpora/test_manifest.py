@@ -148,6 +148,8 @@ def test_one_file_of_several_origins(folder):
         ("c,./a/one.wav,0.2,0.3,\n", r"'r2' \(line 2\), 'r1' \(line 3\), none \(line 4\)\. Correct table.csv"),
         ("c,a/one.wav,0.1,0.3,r1\n", r"'r2' \(line 2\), 'r1' \(line 3\)\. Correct"),
         ("c,a/one.wav,,,r2\n", r"'r2' \(line 2\), 'r1' \(line 3\)\. Correct"),
+        ("c,a/one.wav,0.3,0.4,r1\n", r"'r2' \(line 2\), 'r1' \(line 3\)\. Correct"),
+        ("c,a/one.wav,0.05,0.1,r1\nd,a/one.wav,0.1,0.2,r3\n", r"'r2' \(line 2\), .*, 'r3' \(line 5\)\. Correct"),
     ):
         with pytest.raises(CorpusError, match=f"{rule} {said}"):
             manifest.read(write(folder, head + apart + more))

@@ -137,12 +137,13 @@ def test_audiofolder_of_two_sides(folder):
         (folder / side).mkdir()
         for name in names:
             (folder / name).rename(folder / side / name)
-    (folder / "train" / "metadata.csv").write_text("file_name,speaker,emotion\na.wav,ann,anger\nb.wav,ben,fear\n")
+    table = "file_name,speaker,emotion,subset\na.wav,ann,anger,train\nb.wav,ben,fear,mine\n"
+    (folder / "train" / "metadata.csv").write_text(table)
     (folder / "validation" / "metadata.jsonl").write_text(lines(ROWS[2:]))
     corpus = manifest.read(folder)
     sides = ("train", "train", "validation")
     assert facts(corpus) == [(f"{side}/{n}", s, e) for side, (n, s, e) in zip(sides, ROWS, strict=True)]
-    assert [u.groups["subset"] for u in corpus] == list(sides)
+    assert [u.groups["subset"] for u in corpus] == ["train", "mine", "validation"]  # a column of its own goes before
 
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl"])
@@ -238,6 +239,15 @@ def test_shards_of_audio_in_a_named_column(written, folder):
     assert [u.id for u in again] == [u.id for u in corpus] and again.file(again.utterances[0]).exists()
 
 
+def test_audio_of_another_column_and_of_a_changed_file_is_read_anew(written, folder):
+    near, far = ([{"bytes": (folder / "a.wav").read_bytes()[:-2] + end, "path": "a.wav"}] for end in (b"\0\0", b"\1\1"))
+    for columns in ({"near": near, "far": far}, {"near": far, "far": near}):
+        path = written("clips.parquet", columns)
+        for name, (audio,) in columns.items():
+            corpus = manifest.read(path, columns={"file": name})
+            assert corpus.file(corpus.utterances[0]).read_bytes() == audio["bytes"]
+
+
 @pytest.mark.parametrize("name", ["a\0b.wav", "x" * 300 + ".wav", "\u00e4" * 200, "a." + "y" * 300, "..", "a\nb.flac"])
 def test_audio_of_any_name_in_parquet(name, written, folder):
     content = (folder / "a.wav").read_bytes()
@@ -266,6 +276,9 @@ def test_damaged_parquet_and_classes_without_names(written):
     names = {"emotion": {"_type": "ClassLabel", "names": 3}}
     path = written("clips.parquet", {"file": ["a.wav", "b.wav"], "emotion": [0, 1]}, names)
     assert manifest.read(path).counts("emotion") == {"0": 1, "1": 1}
+    names["emotion"]["names"] = ["anger", "fear"]
+    path = written("clips.parquet", {"file": ["a.wav", "b.wav"], "emotion": [1, -1]}, names)
+    assert manifest.read(path).counts("emotion") == {"fear": 1}, "-1 is no label"
     content = bytearray(path.read_bytes())
     content[4:60] = bytes(56)  # the first page, behind the mark of Parquet
     path.write_bytes(content)
@@ -341,9 +354,10 @@ def test_audformat_database(folder):
     index = audformat.segmented_index(
         ["a.wav", "b.wav"], pd.to_timedelta(["0s", "0.25s"]), pd.to_timedelta(["0.2s", "0.5s"])
     )
-    segments = database["emotion.test"] = audformat.Table(index, split_id="test")
-    segments["emotion"] = audformat.Column(scheme_id="emotion")
-    segments["emotion"].set(["anger", "fear"])
+    for name, split in (("emotion.test", "test"), ("emotion.again", None)):  # which agree
+        segments = database[name] = audformat.Table(index, split_id=split)
+        segments["emotion"] = audformat.Column(scheme_id="emotion")
+        segments["emotion"].set(["anger", "fear"])
     database.save(str(folder))
     corpus = manifest.read(folder)
     found = [(u.path, u.start, u.end, u.speaker, u.gender, u.labels["emotion"], u.groups["subset"]) for u in corpus]

@@ -17,6 +17,7 @@ from keras_ser.recipe import OptimizerConfig, Sampling
 from keras_ser.tasks import Task
 from keras_ser.training.loop import train_epochs
 from keras_ser.training.network import build, compiled
+from keras_ser.training.targets import targets_of
 from tests.models.papers import NETWORKS, TASKS
 from tests.models.rows import randomized
 from tests.models.wholes import FRONTEND, clips
@@ -110,6 +111,15 @@ def test_phase_1_changes_encoder_and_decoder(rng):
 def test_phase_2_changes_discriminator_and_encoder(rng):
     model, (x, _, _) = made(), batch(rng)
     assert changed(model, model._regularise, x) == of(model, *PHASES["discriminate"], *PHASES["regularise"])
+
+
+def test_what_is_reconstructed_is_standardised_as_what_enters(rng):
+    (network, _), (x, y, w) = build(small({}), {"linear_bands": (FRAMES, BINS)}), batch(rng)
+    (layer,) = network.normalizations.values()
+    layer.set_statistics(rng.normal(size=BINS), rng.uniform(0.1, 4.0, BINS))
+    _, found, weights = targets_of(small({}), network)(x, y, w, (0, 0))
+    np.testing.assert_allclose(found[IMAGE], layer(x["linear_bands"], x["mask"]), atol=1e-6)
+    np.testing.assert_array_equal(weights[IMAGE], w[IMAGE])
 
 
 def test_a_summed_error_moves_by_the_valid_entries_of_a_clip(rng):

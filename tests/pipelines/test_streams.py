@@ -8,9 +8,22 @@ import tensorflow as tf
 
 from keras_ser.pipelines.augmentation import Augment
 from keras_ser.pipelines.balance import RULES
-from keras_ser.pipelines.streams import SOURCE
+from keras_ser.pipelines.streams import SOURCE, TrainingData
 from keras_ser.recipe import Sampling
-from tests.pipelines.numbered_clips import FRAME, NAMES, TRAIN, Clips, batches, data, epochs_of, same, source, whose
+from keras_ser.settings import STRETCH
+from tests.pipelines.numbered_clips import (
+    FRAME,
+    NAMES,
+    TRAIN,
+    Clips,
+    batches,
+    data,
+    epochs_of,
+    extract,
+    same,
+    source,
+    whose,
+)
 from tests.pipelines.test_balance import starts_of
 
 
@@ -265,3 +278,18 @@ def test_statistics_are_those_of_the_training_frames(cache):
     np.testing.assert_allclose(mean, frames.mean(axis=0, dtype=float), rtol=1e-6)
     np.testing.assert_allclose(variance, frames.var(axis=0, dtype=float), rtol=1e-5)
     assert {s.frames for s in found} == {len(frames)}
+
+
+def test_statistics_of_stretches_leave_their_padding_out(cache):
+    def cut(given):
+        x = extract(given)
+        spare = -tf.shape(x["mask"])[1] % 5
+        gaps = {name: [[0, 0], [0, spare], *[[0, 0]] * (len(value.shape) - 2)] for name, value in x.items()}
+        x = {name: tf.reshape(tf.pad(value, gaps[name]), [-1, 5, *value.shape[2:]]) for name, value in x.items()}
+        held = tf.reshape(tf.reduce_any(x["mask"], axis=1), [tf.shape(given["length"])[0], -1])
+        return {**x, STRETCH: held}
+
+    streams, sampling = [source(cache, TRAIN)], Sampling("segments", 5, 5, balance=False)
+    found = TrainingData(streams, cut, NAMES, sampling, Augment(), 8, stretch=5 * FRAME).statistics["energy"]
+    frames = np.concatenate([cache.features(i)["energy"] for i in TRAIN])
+    assert found.frames == len(frames) and found.mean == pytest.approx(frames.mean())

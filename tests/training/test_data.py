@@ -90,7 +90,7 @@ def test_balance_comes_from_the_training_side(data):
         by_label = {"anger": "frequent", "joy": "usual", "fear": "rare"}
         assert [RULES[k] for k in rules] == [by_label.get(u.labels.get("emotion"), "usual") for u in data.corpus]
     fearful = split_of([9, 19, 6, 0], [29], [39, 30])  # two fearful clips, one of each other
-    rules = data.source(RECIPE, 0, fearful, "train", 0).rules
+    rules = data.source(RECIPE, 0, fearful, "test", 0).rules
     assert {RULES[rules[i]] for i in (9, 19, 29, 39)} == {"frequent"} and {RULES[rules[i]] for i in (0, 6)} == {"usual"}
 
 

@@ -15,7 +15,7 @@ from keras_ser.pipelines.sources import Source
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling
 from keras_ser.serving import ExportError, Predictor, export
 from keras_ser.splits import Protocol
-from keras_ser.training import Data, Run, RunError, fit, predict
+from keras_ser.training import Data, Run, RunError, baselines, fit, predict
 from keras_ser.training.inference import features
 from tests import disk
 from tests.training import tiny
@@ -104,6 +104,12 @@ def test_the_setting_is_chosen_on_the_validation_side(made, corpus, data, split)
     best = SVM.config.C[int(np.argmax(own))]
     assert list(found) == [tiny.EMOTION.labels[k] for k in predicted[best]]
     assert {"gender/prediction", "gender/male"} <= set(table.columns)
+
+
+def test_the_first_of_the_best_settings_is_kept_and_an_undefined_score_gives_way(data, split, tmp_path, monkeypatch):
+    scores = iter([float("nan"), 0.5, 0.5, 0.0])  # the last is that of the training set
+    monkeypatch.setattr(baselines, "side_scores", lambda *_: {"emotion_uar": next(scores)})
+    assert fit(SVM, data, split, tmp_path / "run").about["best_epoch"] == 2
 
 
 def test_a_run_is_a_folder_like_any_other(made, data, split):

@@ -59,15 +59,16 @@ def recipe(checkpoint, states="last"):
 def test_read_from_disk_or_computed_it_is_the_layer_s_answer_to_each_clip_alone(form, rng, tmp_path):
     layer = wav2vec2.load(STORED / form)
     (part,) = frozen_parts(recipe(STORED / form), {"mfcc": (60, 10), "raw.waveform": (60, 160)}).values()
-    x, lengths = rng.normal(size=(3, STRETCH)).astype("float32"), np.array([STRETCH, 5000, 0], "int32")
+    x, lengths = rng.normal(size=(4, STRETCH)).astype("float32"), np.array([STRETCH, 5000, 0, 5000], "int32")
+    x[3, :1000] = x[1, :1000]
     x *= np.arange(STRETCH) < lengths[:, None]
     frames = np.array([layer.frames(n) for n in lengths], "int32")
     found = [
         frozen.table(part, part.load(), tmp_path)(x[rows], lengths[rows], frames[rows])
-        for rows in ([0, 1, 2], [2, 0, 1])
+        for rows in ([0, 1, 2, 3], [2, 3, 0, 1])
     ]
-    np.testing.assert_array_equal(found[0], found[1][[1, 2, 0]])
-    assert part.shape == found[0].shape[1:] and len(list(tmp_path.rglob("*.npy"))) == 2
+    np.testing.assert_array_equal(found[0], found[1][[2, 3, 0, 1]])
+    assert part.shape == found[0].shape[1:] and len(list(tmp_path.rglob("*.npy"))) == 3
     for row, clip, length, valid in zip(found[0], x, lengths, frames, strict=True):
         if valid:
             np.testing.assert_allclose(row[:valid], np.asarray(layer(clip[None, :length]))[0], atol=2e-5)

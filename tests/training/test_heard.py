@@ -168,6 +168,9 @@ def test_other_cuts_and_copies_of_a_recording_are_heard(tmp_path):
         assert heard_clips(run, own, together=False) == {clip}
     assert heard_clips(Run.load(tmp_path / "whole"), own) == {"whole", "copy"}
     assert heard_clips(Run.load(tmp_path / "part 1"), own) == {"part 1"}
+    later = run_of(tmp_path / "later")
+    save_heard(RECIPE, data, Split("p", 0, ("part 2",), (), ("none",)), later.folder, tmp_path / "whole")
+    assert heard_clips(later, other) == {"1"}, "of the run that its weights descend from"
     leaky = replace(split_of(["1"], ()), together=False)
     check_start(RECIPE, tmp_path / "whole", other, [leaky])
     with pytest.raises(LeakageError, match="tests: 1. Start"):

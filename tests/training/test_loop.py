@@ -1,6 +1,7 @@
 """Epoch after epoch, on a network small enough to do it often: which weights are kept, when it ends, and going on after a stop."""
 
 import functools
+import math
 
 import keras
 import numpy as np
@@ -204,9 +205,14 @@ def test_a_weight_that_is_not_finite_stops_though_the_loss_is_finite(tmp_path):
         train(RECIPE, epochs, model, None, tmp_path, 0, "tiny", spoil)
 
 
-def test_an_undefined_score_gives_way_to_a_defined_one(tmp_path):
-    scores = [float("nan"), 0.1, 0.3, float("nan"), 0.2, 0.1, 0.0]
-    assert train(RECIPE, epochs, network(), scripted(scores), tmp_path, 0, "tiny")["best_epoch"] == 3
+@pytest.mark.parametrize(
+    ("smoothing", "scores", "best"),
+    [(1, [math.nan, 0.1, 0.3, math.nan, 0.2, 0.1, 0.0], 3), (3, [math.nan, math.nan, 0.9, 0.1, 0.2, 0.1, 0.0], 4)],
+)
+def test_an_undefined_score_gives_way_to_a_defined_one(smoothing, scores, best, tmp_path):
+    """So does the mean of epochs of which fewer than half have a score."""
+    recipe = RECIPE.replace(smoothing=smoothing)
+    assert train(recipe, epochs, network(), scripted(scores), tmp_path, 0, "tiny")["best_epoch"] == best
 
 
 def test_side_scores(rng):

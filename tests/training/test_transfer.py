@@ -55,10 +55,11 @@ def test_every_weight_is_that_of_the_run(made):
     assert trained and all(np.abs(after[name] - before[name]).max() > 0 for name in trained)
 
 
-def test_heads_of_other_classes_begin_anew(made):
+@pytest.mark.parametrize("labels", [("anger", "neutral", "joy"), ("neutral", "anger", "sadness")])
+def test_heads_of_other_classes_begin_anew(made, labels):
+    """As many classes, and others, or in another order."""
     run, *_ = made
-    # as many classes, and others
-    tasks = (dataclasses.replace(tiny.EMOTION, labels=("anger", "neutral", "joy")), AGE)
+    tasks = (dataclasses.replace(tiny.EMOTION, labels=labels), AGE)
     fresh = network(run.recipe.replace(tasks=tasks))
     before = values(fresh.model)
     anew = begin_from(fresh, tasks, run.folder)
