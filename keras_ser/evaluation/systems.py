@@ -96,8 +96,6 @@ class Systems:
 
     def scale(self) -> str:
         """A sentence on the numbers of classes and clips, the spread over seeds, and the intervals."""
-        first = next(iter(self.tables.values()))
-        mine = first[first["protocol"] == self.protocol]
         seeds = [len(result.seeds) for name, result in self.results.items() if name not in self.deterministic]
         result = next(iter(self.results.values()))
         unit = "clip" if result.unit == "clips" else self.unit
@@ -107,4 +105,4 @@ class Systems:
             over = next((each.without for each in shown if each.without), over)
         spread = " ± sample standard deviation over the seeds, in the same folds" if max(seeds, default=1) > 1 else ""
         task = f"{self.task.name} ({len(self.task.labels)} classes)" if self.task.labels else self.task.name
-        return f"{task}, protocol {self.protocol}, {mine['id'].nunique()} {self.items}; %{spread} [{over}]."
+        return f"{task}, protocol {self.protocol}, {result.clips} {self.items}; %{spread} [{over}]."

@@ -206,11 +206,16 @@ def evaluate_elsewhere(
         )
     dependent = bool(found.clips) and trained == "keep"
     split = Split(PROTOCOL, 0, (), (), tuple(ids), apart=("speaker",), foreign=True)
-    table = pd.concat(
-        [tested(replace(r, recipe=recipe, split=replace(split, fold=r.split.fold)), data, PROTOCOL) for r in runs],
-        ignore_index=True,
-    )
+    tables = []
+    for run in runs:
+        own = _recipe(recipe, {task.name: task for task in run.recipe.tasks if task.columns})  # clusters of the run
+        tables.append(tested(replace(run, recipe=own, split=replace(split, fold=run.split.fold)), data, PROTOCOL))
+    table = pd.concat(tables, ignore_index=True)
+    clusters = {task.name for task in recipe.tasks if task.columns and len(runs) > 1}
+    if clusters:
+        notes.append(f"Not scored: {', '.join(sorted(clusters))}, of which each run has clusters of its own.")
     scored = [task for task in recipe.tasks if f"{task.name}/prediction" in table and not of_stream(task)]
+    scored = [task for task in scored if task.name not in clusters]
     scored = [task for task in scored if task is recipe.tasks[0] or (table[task.name] != "").any()]
     pairs = ", ".join(f"{a} = {b}" for a, b in recipe.tasks[0].merge)
     notes += [f"Labels mapped to classes: {pairs}."] if pairs else []

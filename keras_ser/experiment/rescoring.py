@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import pandas as pd
 
@@ -14,7 +14,7 @@ from keras_ser.experiment.changes import changed_clips
 from keras_ser.experiment.failures import left_out
 from keras_ser.experiment.planning import by_validity, jobs, tested
 from keras_ser.experiment.preparing import with_first
-from keras_ser.experiment.reporting import notes, summarise
+from keras_ser.experiment.reporting import notes, protocol_facts, summarise
 from keras_ser.experiment.stored import EXPERIMENT, stored_facts, stored_recipe
 from keras_ser.files import lock, refusal, user_cache, user_path, waveform_cache
 from keras_ser.models import deterministic_model, is_baseline
@@ -63,7 +63,7 @@ def evaluate(
         check_split(run.split, data.corpus, data.cache.hashes)
         protocol = run.split.protocol
         table = tested(run, data, protocol)
-        facts = {protocol: {"description": "one run", "speaker_dependent": run.split.speaker_dependent}}
+        facts = {protocol: _facts_of_one(run, recipe, data)}
         made = score_report(
             table,
             [task for task in recipe.tasks if f"{task.name}/prediction" in table],
@@ -78,6 +78,20 @@ def evaluate(
         )
         made.save(where)
     return made, where
+
+
+def _facts_of_one(run: Run, recipe: Recipe, data: Data) -> dict[str, Any]:
+    """Return a report's facts on the protocol of one run; its folds and seeds are those of other runs."""
+    own = next((protocol for protocol in recipe.protocols if protocol.name == run.split.protocol), None)
+    if own is None:  # trained on a split of the user's
+        split = run.split
+        return {
+            "description": "one run",
+            "speaker_dependent": split.speaker_dependent,
+            "chosen_on_test": split.chosen_on_test,
+        }
+    facts = protocol_facts(own, data, recipe)
+    return {**facts, "description": f"one run; {facts['description']}", "folds": None, "seeds": None}
 
 
 def _owner(folder: Path) -> tuple[Path | None, Recipe]:

@@ -70,7 +70,8 @@ class Attribution:
     @property
     def seconds(self) -> float:
         """The end of the last frame's hop, over all features."""
-        return max(float(t[-1] + (t[1] - t[0] if len(t) > 1 else 0.01)) for t in self.times.values())
+        ends = (float(t[-1] + (t[1] - t[0] if len(t) > 1 else 0.01)) for t in self.times.values() if len(t))
+        return max(ends, default=0.01)
 
     def by_time(self, task: TaskAttribution, edges: np.ndarray) -> np.ndarray:
         """Return (segments,) sums of a task's contributions over frames that start between two `edges` (seconds)."""

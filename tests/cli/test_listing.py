@@ -26,6 +26,7 @@ def folder(tmp_path):
     scores = [{"metric": "accuracy", "value": 0.9}, {"metric": "uar", "value": 0.625, "low": 0.5, "high": 0.75}]
     learned = [{"protocol": "speakers", "verdict": verdict} for verdict in ("learned", "underfit: ..", "learned")]
     results = [{"task": "emotion", "protocol": "speakers", "scores": scores}]
+    results.insert(0, {"task": "emotion", "protocol": "random", "scores": [{"metric": "uar", "value": 0.99}]})
     (one / "report.json").write_text(json.dumps({"results": results, "learned": learned}))
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "experiment.json").write_text("{}")

@@ -13,6 +13,7 @@ from keras_ser.evaluation.learning import (
     judge,
     learning_of,
     learning_table,
+    monitored_task,
     run_learning,
     stored_verdicts,
     together,
@@ -97,6 +98,10 @@ def test_figures_are_those_of_the_kept_epoch():
         (
             run(UP, [*curve((1, 0.3), (20, 0.6))[:-1], np.nan], 0.95),
             "underfit: both scores were still rising when its 20 epochs ended",
+        ),
+        (
+            run(FLAT, [0.66] * 4 + [0.6] * 16, 0.97),
+            "overfit: validation fell from 66.0 at epoch 4 to 60.0 at the kept one",
         ),
         # the best of single epochs is luck: .8 at the first, or at two that a mean over a fifth (four) has beside others
         (run(FLAT, [0.8, *HELD[1:]], 0.97), "learned"),
@@ -189,6 +194,12 @@ def test_baselines_have_scores_and_no_steps():
     assert (found.steps, found.training) == (None, 0.4) and np.isnan(found.validation)
     assert found.verdict == "underfit: 40.0 on the training set, nearer to chance (33.3) than to a perfect score"
     assert strict_json(dataclasses.asdict(found))["validation"] is None
+
+
+def test_the_monitored_task_may_begin_with_the_name_of_another():
+    tasks = (tiny.EMOTION, Task("emotion_level", ("low", "high")))
+    recipe = SimpleNamespace(tasks=tasks, monitor="val_emotion_level_uar")
+    assert monitored_task(recipe) is tasks[1]
 
 
 def test_chance_is_that_of_the_speakers_who_are_scored():

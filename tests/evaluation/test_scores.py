@@ -75,6 +75,7 @@ def test_no_complete_seed_is_said(make_table, emotion):
     result = score(table, emotion, "disjoint", folds=range(5))
     assert result.seeds == (0,) and set(result.incomplete) == {1}
     assert "No seed is complete: scored on seed 0, fold 0, 1, 2, 3. Missing folds: 4." in result.notes
+    assert score(table.assign(seed=1 - table["seed"]), emotion, "disjoint", folds=range(5)).seeds == (1,), "the fullest"
     complete = score(table, emotion, "disjoint")
     assert complete.seeds == (0,) and not any("No seed is complete" in note for note in complete.notes)
 

@@ -134,6 +134,44 @@ def test_what_the_runs_have_heard_is_known_without_their_corpus(tmp_path, monkey
     assert (found.speakers, found.clips, found.note) == (speakers, frozenset(clips), "")
 
 
+def pretend(monkeypatch, runs, corpus, tested):
+    """`evaluate_elsewhere` of these runs and this corpus, with `tested` in place of their networks."""
+    data = SimpleNamespace(readable=corpus, cache=SimpleNamespace(hashes={}))
+    for name, given in {"runs_of": runs, "decode_in_cache": data, "seen": Seen()}.items():
+        monkeypatch.setattr(f"keras_ser.experiment.elsewhere.{name}", lambda *asked, given=given: given)
+    monkeypatch.setattr("keras_ser.experiment.elsewhere.tested", tested)
+
+
+@pytest.mark.parametrize("folds", [1, 2])
+def test_clusters_beside_the_main_task_are_those_of_each_run(folds, tmp_path, monkeypatch):
+    """Of several runs they are not scored together, since a clip's cluster depends on the run."""
+    about, asked = {"best_epoch": 1, "epochs": [{"C": 1.0}], "training": {"emotion_uar": 0.95}}, {}
+    moods = [Task("mood", ("low", "high"), columns=("v", "a"), centres=((0, 0), (1, 1 + k))) for k in range(folds)]
+    recipes = [tiny.SINGLE.replace(tasks=(tiny.EMOTION, mood), streams=(tiny.CLEAN,)) for mood in moods]
+    runs = [Run(tmp_path, r, Split("p", fold, ("x",), (), ("y",)), 0, about) for fold, r in enumerate(recipes)]
+    labels = [{"emotion": tiny.EMOTION.labels[k % 2], "v": float(k % 3), "a": float(k % 2)} for k in range(8)]
+    people = [Utterance(f"u{k}", f"u{k}.wav", speaker=f"s{k}", labels=labels[k]) for k in range(8)]
+    corpus = Corpus("manifest", "/", tuple(people), {"emotion": tiny.EMOTION.labels})
+
+    def tested(run, data, protocol):
+        asked[run.split.fold] = run.recipe.tasks[1]
+        rows = pd.DataFrame(
+            [(u.id, u.speaker, u.labels["emotion"]) for u in corpus], columns=["id", "speaker", "emotion"]
+        )
+        rows = rows.assign(
+            protocol=protocol, fold=run.split.fold, seed=0, stream="clips", gender="", group=rows["speaker"]
+        )
+        rows = rows.assign(mood="low", **{"emotion/prediction": rows["emotion"], "mood/prediction": "low"})
+        sure = {f"emotion/{x}": 1.0 * (rows["emotion"] == x) for x in tiny.EMOTION.labels}
+        return rows.assign(**sure, **{"mood/low": 1.0, "mood/high": 0.0})
+
+    pretend(monkeypatch, runs, corpus, tested)
+    made, _ = evaluate_elsewhere(tmp_path, corpus, out=tmp_path / "out")
+    assert asked == dict(enumerate(moods))
+    assert ("mood" in {result.task for result in made.results}) == (folds == 1)
+    assert any("Not scored: mood" in note for note in made.notes) == (folds == 2)
+
+
 def test_folds_of_a_deterministic_model_are_models_not_a_network(tmp_path, monkeypatch):
     about = {"best_epoch": 1, "epochs": [{"C": 1.0}], "training": {"emotion_uar": 0.55}}
     recipe = tiny.SINGLE.replace(name="own-svm", model="svm", config=svm.Config(), streams=(tiny.CLEAN,))
@@ -155,10 +193,7 @@ def test_folds_of_a_deterministic_model_are_models_not_a_network(tmp_path, monke
             **{"emotion/prediction": guess}, **{f"emotion/{x}": 1.0 * (guess == x) for x in tiny.EMOTION.labels}
         )
 
-    data = SimpleNamespace(readable=corpus, cache=SimpleNamespace(hashes={}))
-    for name, given in {"runs_of": runs, "decode_in_cache": data, "seen": Seen()}.items():
-        monkeypatch.setattr(f"keras_ser.experiment.elsewhere.{name}", lambda *asked, given=given: given)
-    monkeypatch.setattr("keras_ser.experiment.elsewhere.tested", tested)
+    pretend(monkeypatch, runs, corpus, tested)
     made, _ = evaluate_elsewhere(tmp_path, corpus, out=tmp_path / "out")
     text = made.to_markdown()
     assert "95 % CI over 8 speakers, of these 5 models (t). 32 clips of 8 speakers, 5 folds." in text

@@ -29,6 +29,12 @@ def test_epochs_are_the_median_of_those_that_were_kept(epochs, expected):
     assert (recipe.epochs, recipe.patience) == (expected, 0) and f"Epochs: {expected}, the median" in said
 
 
+def test_model_1_of_a_cascade_is_trained_for_the_median_of_its_own_epochs(tmp_path, monkeypatch):
+    monkeypatch.setattr("keras_ser.experiment.final.Run.load", lambda folder: kept(7)[0])
+    made, _ = final_recipe(tiny.CASCADE, [SimpleNamespace(about={"best_epoch": 3}, folder=tmp_path)])
+    assert (made.epochs, made.first.epochs) == (3, 7)
+
+
 def test_the_setting_of_a_baseline_is_the_one_that_most_folds_kept():
     config = svm.Config(C=(0.1, 1.0, 10.0), kernel="linear")
     recipe = tiny.SINGLE.replace(

@@ -16,7 +16,7 @@ from tests import disk
 
 def table(snr: float) -> pd.DataFrame:
     rng = np.random.default_rng(int(snr))
-    return pd.DataFrame({"id": [f"{i:03}" for i in range(50)], "snr": snr, "score": rng.normal(size=50)})
+    return pd.DataFrame({"id": [f"{i:03}" for i in range(50)], "snr": snr, "score": [np.nan, *rng.normal(size=49)]})
 
 
 def ask(folder, snr: float):

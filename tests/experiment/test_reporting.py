@@ -155,6 +155,9 @@ def test_a_papers_figure_stands_beside_its_own_protocol_alone():
     made = score_report(both, [MAIN], title="t", paper={("emotion", "uar"): 0.9}, protocols=facts)
     figures = {r["protocol"]: {s["metric"]: s["paper"] for s in r["scores"]}["uar"] for r in made.data["results"]}
     assert figures == {"random": 0.9, "speakers": None}
+    data = SimpleNamespace(corpus=spoken("demo", [("a", "joy"), ("b", "joy")]), cache=SimpleNamespace(hashes={}))
+    given = [recipe().replace(paper_protocol=name) for name in ("random", PROTOCOL.name, "")]
+    assert [protocol_facts(PROTOCOL, data, each)["paper"] for each in given] == [False, True, True]
     recipes = imported("aspmtl").variants(
         "p", "emodb", MAIN, (Protocol("random"), PROTOCOL), (("emotion", "uar", 0.9, "table"),)
     )

@@ -115,11 +115,19 @@ def test_another_noise_of_the_same_name_is_scored_anew(masked, noise_root, tmp_p
     folder = tmp_path / "noises"
     shutil.copytree(noise_root, folder)
     soundfile.write(folder / "white.flac", 0.1 * np.sin(np.arange(30000)), 16000)
-    monkeypatch.setattr(room, "_in_noise", lambda *a: (_ for _ in ()).throw(InterruptedError))
+    asked = []
+
+    def interrupted(*given):
+        asked.extend(given[3])
+        raise InterruptedError
+
+    monkeypatch.setattr(room, "_in_noise", interrupted)
     with pytest.raises(InterruptedError):
         room.run_robustness(
             runs_of(masked[2]), masked[1], folder, tmp_path, denoisers=runs_of(masked[2]), snrs=[10.0, -5.0]
         )
+    used = next(wave for name, wave, _ in asked if name == "white")
+    np.testing.assert_allclose(used, 0.1 * np.sin(np.arange(24000, 30000)), atol=1e-4, err_msg="not the last fifth")
 
 
 def test_a_cascade_without_its_model_1_is_model_2_alone(rng):

@@ -22,7 +22,7 @@ from keras_ser.experiment.changes import changed_clips
 from keras_ser.experiment.final import train_final
 from keras_ser.experiment.planning import jobs
 from keras_ser.experiment.reporting import summarise
-from keras_ser.experiment.rescoring import cache_folder, data_of, decode_in_cache, evaluate
+from keras_ser.experiment.rescoring import cache_folder, data_of, decode_in_cache, evaluate, runs_of
 from keras_ser.models import svm
 from keras_ser.pipelines.augmentation import Windows
 from keras_ser.pipelines.records import cache
@@ -116,6 +116,27 @@ def test_what_cannot_be_written_is_evaluated_into_another_folder(data, folder, t
     with disk.read_only(folder, data.cache.path.parent):
         found = decode_in_cache(folder, lambda where: cache(fewer, where))
     assert found.path.parent == tmp_path / "own" / "waveforms"
+
+
+def test_a_run_scored_again_is_as_doubtful_as_in_its_experiment(clips, tmp_path, monkeypatch):
+    chosen = Protocol("leaky", "leave-one-out", by="speaker", validation=0, chosen_on_test=True)
+    recipe = RECIPE.replace(protocols=(chosen, LEAKING), config=svm.Config(C=(0.1, 10.0)))
+    data = decoded(clips, tmp_path / "cache")
+    made = run_experiment(recipe, data, tmp_path / "out", folds=[0])
+    monkeypatch.setattr(Recipe, "read", lambda recipe, *_, **__: (recipe, data.corpus))
+    for name, words in (
+        ("leaky", "the test set chose the setting, not to be believed"),
+        ("random", "test speakers are in the training set"),
+    ):
+        again, _ = evaluate(tmp_path / "out" / name / "fold-00-seed-0", out=tmp_path / "again")
+        assert all(words in report.lines()[-1] for report in (made, again))
+        assert name == "leaky" or "LEAKING: copies and segments" in again.to_markdown()
+    stated = json.loads((tmp_path / "out" / "leaky" / "fold-00-seed-0" / "recipe.json").read_text())
+    (tmp_path / "out" / "leaky" / "fold-00-seed-0" / "recipe.json").write_text(
+        json.dumps(stated | {"protocols": stated["protocols"][1:]})
+    )
+    again, _ = evaluate(tmp_path / "out" / "leaky" / "fold-00-seed-0", out=tmp_path / "again")
+    assert "the test set chose the setting" in again.lines()[-1]
 
 
 def test_an_experiment_can_go_on_with_more(data, folder, tmp_path, monkeypatch):
@@ -235,6 +256,10 @@ def test_the_report_says_what_was_never_taught_and_what_a_row_is(data, folder):
     assert recordings < len(data.corpus)
     assert f"{len(data.corpus)} windows of {recordings} recordings" in text
     assert "LEAKING" in text and "of the windows" in text and "not calibrated" in text
+
+
+def test_the_runs_of_an_experiment_are_those_of_its_most_valid_protocol(folder):
+    assert {run.split.protocol for run in runs_of(folder)} == {"speakers"}
 
 
 def test_accuracy_beside_a_prior_is_that_of_the_kept_epoch(data, folder, tmp_path):

@@ -3,8 +3,10 @@
 import contextlib
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from keras_ser.errors import DivergenceError
@@ -17,7 +19,7 @@ from keras_ser.experiment.systems import comparable, run_systems, with_first_alo
 from keras_ser.files import lock
 from keras_ser.models import random_forest, svm
 from keras_ser.recipe import FrontendConfig, Recipe, Sampling
-from keras_ser.splits import Protocol
+from keras_ser.splits import Protocol, Split
 from keras_ser.training import Data, Run, RunError
 from tests.training import tiny
 
@@ -190,6 +192,20 @@ CASCADES = {
     ),
     "A": ALONE,
 }
+
+
+def test_a_known_label_is_the_true_one_and_an_unknown_one_changes_nothing(monkeypatch):
+    table = pd.DataFrame({"id": list("abc"), "gender": ["male", "female", ""], "gender/prediction": "female"})
+    table["emotion/prediction"] = "anger"
+    network = SimpleNamespace(priors={"gender": None}, layer_of=lambda tensor: "prior")
+    monkeypatch.setattr("keras_ser.models.whole_model.network_again", lambda *given: network)
+    monkeypatch.setattr("keras_ser.models.whole_model.known_prior", lambda whole, layer, number: str(number))
+    monkeypatch.setattr(room, "tested", lambda *given: table)
+    answer = lambda number, recipe, data, split: pd.DataFrame({"emotion/prediction": [number] * len(split.test)})  # noqa: E731
+    monkeypatch.setattr(room, "predict", answer)
+    recipe = SimpleNamespace(tasks=(tiny.EMOTION, tiny.GENDER))
+    run = SimpleNamespace(model=lambda: None, recipe=recipe, split=Split("p", 0, ("x",), (), tuple("abc")))
+    assert room._known(run, None, "p", "gender")["emotion/prediction"].tolist() == ["1", "0", "anger"]
 
 
 @pytest.mark.slow

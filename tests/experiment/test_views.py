@@ -135,10 +135,11 @@ def test_planes_keep_what_the_points_say(rng):
 
 def test_every_class_has_a_mark_and_unknown_ones_are_left_out(rng, recwarn):
     names = [f"e{k % 9}" for k in range(38)] + ["", ""]
-    figure = scatter(rng.normal(size=(40, 5)), {"emotion": names}, np.arange(40) % 2 == 0, "code")
+    figure = scatter(rng.normal(size=(40, 5)), {"emotion": names}, np.arange(40) < 10, "code")
     legend = figure.axes[1].get_legend()
     assert [text.get_text() for text in legend.get_texts()] == [f"e{k}" for k in range(9)]
-    assert sum(len(points.get_offsets()) for points in figure.axes[0].collections) == 38
+    drawn = [(len(points.get_offsets()), len(points.get_facecolors())) for points in figure.axes[0].collections]
+    assert sum(count for count, _ in drawn) == 38 and sum(count for count, filled in drawn if filled) == 10
     figure.canvas.draw()
     assert not recwarn.list
 

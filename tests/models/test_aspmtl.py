@@ -249,6 +249,14 @@ def test_conv_branches_go_on_from_the_stem(rng):
         np.testing.assert_allclose(got, expected, atol=1e-5)
         np.testing.assert_array_equal(valid, mask)
         assert got.shape[-1] == 2 * config.filters[-1], "two bins are left, and no mean over them"
+    assert by_name("conv without stem").build().get_layer("shared").stride == 3
+
+
+def test_the_mask_to_learn_is_0_without_speech(rng):
+    noise = rng.normal(size=(1, 1600)).astype("float32")
+    target = aspmtl.network.ratio_mask(aspmtl.Config(mask_bins=257), None, "noise")
+    found = target.compute({"clean": 0 * noise, "waveform": noise, "length": np.array([1600], "int32")})
+    assert np.abs(np.asarray(found)[..., :257]).max() < 1e-3
 
 
 def test_features_are_joined_in_the_order_given(rng):

@@ -77,6 +77,8 @@ def test_the_sizes_of_the_papers():
     assert letter.count_params() == ours.count_params() - 2 * 127
     other = attention_dnn.build(DNN_MTL, {"short_term": (1, 68)}, TASKS).model
     assert other.count_params() == 2 * 68 + 69 * 256 + 257 * 256 + 257 * 4 + 257 * 2
+    initial = [type(model.get_layer("shared_1").kernel_initializer).__name__ for model in (ours, other)]
+    assert initial == ["LecunNormal", "HeUniform"]
 
 
 @pytest.mark.parametrize(

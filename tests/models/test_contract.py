@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from keras_ser.models import MODELS, aspmtl
 from keras_ser.models.paper import Label, Network, Reconstruction, build_network
-from keras_ser.models.whole_model import assembled, inner_network, recipe_embedder
+from keras_ser.models.whole_model import assembled, inner_network, known_prior, recipe_embedder
 from keras_ser.recipe import Recipe
 from keras_ser.serving.integrated_gradients import Attributor
 from keras_ser.settings import mask_of
@@ -147,6 +147,19 @@ def test_embedding_is_found_and_differs_between_clips(made):
     assert vectors.shape == (len(made.length), layer.output.shape[-1]) and np.isfinite(vectors).all()
     distances = np.abs(vectors[:, None] - vectors).max(-1)
     assert (distances + np.eye(len(vectors)) > 1e-3).all()
+
+
+def test_a_known_prior_is_that_of_a_head_certain_of_the_label(made):
+    for task, posterior in made.network.priors.items():
+        head = inner_network(made.whole).get_layer(task)
+        kept = head.get_weights()
+        for label in range(head.units):
+            known = known_prior(made.whole, made.network.layer_of(posterior), label)
+            found = run_model(known, made.waveform, made.length)["emotion"]
+            head.set_weights([kept[0], kept[1] + 1e4 * np.eye(head.units)[label]])
+            expected = run_model(made.whole, made.waveform, made.length)["emotion"]
+            head.set_weights(kept)
+            np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_normalizations_cover_every_input(made):

@@ -37,6 +37,8 @@ def test_the_largest_score_is_the_class_that_scikit_learn_names(name, clips, rng
     assert (found.argmax(axis=1) == made.predict(new)).mean() > 0.99  # a forest's ties aside
     again = module.estimator(config, module.candidates(config)[1], EMOTION, 3).fit(x, y)
     np.testing.assert_array_equal(scores(again, new, EMOTION), found)
+    other = module.estimator(config, module.candidates(config)[1], EMOTION, 4).fit(x, y)
+    assert np.array_equal(scores(other, new, EMOTION), found) == getattr(module, "DETERMINISTIC", False)
 
 
 def test_two_classes(rng):

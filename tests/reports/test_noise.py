@@ -22,6 +22,9 @@ def test_denoising_report(rng, tmp_path):
     assert first[3] == "9.57" and first[6] == "20.25" and [row[0] for row in rows] == ["white"] + 2 * ["volvo (unseen)"]
     cell = Denoising(table).mean("snr_out", "white", 10.0, "ours")
     assert first[-1] == f"{cell.value:.2f}"
+    line = next(x for x in made.figures[0].draw().axes[0].lines if x.get_label() == "ours")
+    drawn = [Denoising(table).mean("snr_out", "white", snr, "ours").value for snr in line.get_xdata()]
+    np.testing.assert_allclose(line.get_ydata(), drawn)
     text = made.save(tmp_path).read_text()
     pictures = {"snr_out.png", "si_sdr.png", "stoi.png"}
     assert {p.name for p in tmp_path.iterdir()} == {
@@ -53,6 +56,9 @@ def test_robustness_report(rng, tmp_path):
     gap = NoiseCurves(table, LABELS).area_difference("with model 1", "without model 1", "pink")
     assert f"pink: area of with model 1 minus that of without model 1: {100 * gap.value:+.1f} [" in text
     assert NoiseCurves(pd.read_csv(tmp_path / "robustness.csv"), LABELS).uar("with model 1", "clean") == cell
+    line = made.figures[0].draw().axes[0].lines[0]
+    curve = [100 * NoiseCurves(table, LABELS).uar("with model 1", "pink", snr).value for snr in line.get_xdata()]
+    np.testing.assert_allclose(line.get_ydata(), curve)
 
 
 def test_underfit_runs_are_named_first(rng):

@@ -110,7 +110,7 @@ def test_networks_trained_to_different_scores_are_named_first(parts):
 
 def test_sweep_shares_an_axis_between_panels_of_one_quantity(parts):
     further = {"accuracy of gender, leaking": {"net": Cell(0.95)}, "EER of the speakers of x": {"net": Cell(0.05)}}
-    swept = Swept("alpha", {"gender": {0.0: "svm", 1.0: "net"}}, further)
+    swept = Swept("alpha", {"gender": {1.0: "net", 0.0: "svm"}}, further)
     figure = systems_report("title", parts, about={"net": "ours", "svm": "old"}, swept=swept).figures[-1].draw()
     axes = {each.get_title(): each for each in figure.axes if each.get_visible()}
     shared = axes["UAR (UA), leaking"].get_shared_y_axes()
@@ -122,6 +122,8 @@ def test_sweep_shares_an_axis_between_panels_of_one_quantity(parts):
     }.items():
         assert {t for t in axes if t != title and shared.joined(axes[t], axes[title])} == others
     assert {each.get_ylabel() for each in axes.values()} == {"%"}
+    expected = [100 * parts[0].scores[name]["uar"].value for name in ("svm", "net")]
+    np.testing.assert_allclose(axes["UAR (UA), leaking"].lines[0].get_ydata(), expected)
 
 
 def test_scores_and_corrected_differences_are_those_of_each_protocol(parts, tables):
@@ -139,6 +141,15 @@ def test_deterministic_systems_are_compared_with_one_seed(tables):
     drawn, known = (Systems(one, EMOTION, "disjoint", (PAIR,), deterministic=names) for names in ((), PAIR))
     assert all(c.p is None for *_, c in drawn.differences) and all(c.p is not None for *_, c in known.differences)
     assert "of this one model" in drawn.scale() and "95 % CI over 8 speakers (t)" in known.scale()
+    mixed = Systems({**tables, "svm": one["svm"]}, EMOTION, "disjoint", (PAIR, PAIR[::-1]), deterministic=("svm",))
+    assert all(c.p is not None for *_, c in mixed.differences), "beside three seeds of the other"
+
+
+def test_clips_without_a_label_are_not_counted(tables):
+    mine = tables["net"]
+    known = Systems({"net": mine}, EMOTION, "disjoint").results["net"].clips
+    lacking = mine.assign(emotion=mine["emotion"].where(mine["id"] != mine["id"].iloc[0], ""))
+    assert f", {known - 1} clips; " in Systems({"net": lacking}, EMOTION, "disjoint").scale()
 
 
 def test_systems_report(made, tables, tmp_path):
@@ -151,6 +162,11 @@ def test_systems_report(made, tables, tmp_path):
     assert net[:2] == ["net", "60.02"] and svm[:2] == ["svm", ""] and net[-1] == f"{values[0] - values[1]:+.1f}"
     assert all(cell.startswith(f"{value:.1f} ± ") for cell, value in zip(net[2:4], values, strict=True))
     assert made.lines()[-1] == "Caution: svm: 1 of 8 runs failed. leaking leaks: copies on both sides."
+    accuracy = made.figures[0].draw().axes[1]
+    ((figure, y),) = (line.get_xydata()[0] for line in accuracy.lines if line.get_marker() == "*")
+    assert figure == pytest.approx(60.02)
+    first = [100 * score(tables["svm"], EMOTION, "leaking")["accuracy"].value, y + 1]  # in the next row
+    assert any(np.allclose(line.get_xydata(), [first]) for line in accuracy.lines), "beside the first protocol"
     text = made.save(tmp_path).read_text()
     assert {p.name for p in tmp_path.iterdir()} == {
         "systems.md",

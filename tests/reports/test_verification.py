@@ -57,6 +57,15 @@ def test_genders_that_are_not_known_give_no_trials_of_one_gender(rng):
     assert np.isnan(Verification(table).score("multi-task", "eer", same_gender_only=True).value)
 
 
+def test_the_curve_of_several_runs_is_marked_at_their_mean_eer(rng):
+    table = make(rng)
+    axes = verification_report("t", table).figures[0].draw().axes[0]
+    for system in dict.fromkeys(table["system"]):
+        line = next(one for one in axes.lines if one.get_label().startswith(system))
+        eer = Verification(table).score(system, "eer").value
+        assert norm.cdf([line.get_xdata(), line.get_ydata()])[:, line.get_markevery()[0]] == pytest.approx(eer)
+
+
 def test_the_curve_of_one_run_is_scikit_learns_and_is_marked_at_its_eer(rng):
     table = make(rng, folds=1, seeds=(0,))
     axes = verification_report("t", table).figures[0].draw().axes[0]

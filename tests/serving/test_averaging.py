@@ -65,22 +65,23 @@ def test_several_baselines_crop_like_the_shortest():
     assert mean_predictor(every).centre_seconds == 2.0 and mean_predictor(every[:1]).centre_seconds == 0.0
 
 
-def standing_for(flags, seconds: float):
-    """A run and its model, whose front end raises `flags` of the clips; runs of equal `seconds` share a front end."""
+def standing_for(flags, seconds: float, first=None):
+    """A run and its model, whose front end raises `flags` of the clips; runs of equal `seconds`, but no cascades, share it."""
     given = {"waveform": keras.Input((None,), name="waveform")}
     raised = keras.layers.Lambda(lambda x: ops.convert_to_tensor(flags), output_shape=())(given["waveform"])
     extract = keras.Model(given, {"x": given["waveform"], "short": raised}, name="extractor")
     x = keras.Input((None,), name="x")
     score = keras.Model({"x": x}, {"emotion": ops.softmax(x)}, name="scorer")
     parts = {"extractor": extract, "scorer": score}
-    recipe = SimpleNamespace(first=None, every_frontend=(), sampling=SimpleNamespace(seconds=seconds))
+    recipe = SimpleNamespace(first=first, every_frontend=(), sampling=SimpleNamespace(seconds=seconds))
     recipe.tasks = (tiny.EMOTION,)
     return SimpleNamespace(recipe=recipe), SimpleNamespace(get_layer=parts.get)
 
 
-def test_a_clip_has_the_flags_of_any_of_the_runs():
+@pytest.mark.parametrize(("seconds", "first"), [((0, 1), None), ((0, 0), "model 1")])
+def test_a_clip_has_the_flags_of_any_of_the_runs(seconds, first):
     flags = ([True, False, False, True], [False, False, True, True])
-    of, models = zip(*(standing_for(each, k) for k, each in enumerate(flags)), strict=True)
+    of, models = zip(*(standing_for(each, k, first) for k, each in zip(seconds, flags, strict=True)), strict=True)
     found = averaged(of, models)({"waveform": np.eye(4, 3, dtype="float32")})
     assert np.asarray(found["short"]).tolist() == [True, False, True, True]
 

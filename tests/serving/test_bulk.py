@@ -14,6 +14,7 @@ import soundfile
 from keras_ser.cli import main
 from keras_ser.errors import RunError, UserError
 from keras_ser.serving import Predictor, bulk
+from keras_ser.serving.bulk import digest
 from keras_ser.serving.file_lists import listed_files
 from tests.serving import standin
 
@@ -225,6 +226,15 @@ def test_folders_of_other_models_and_damaged_tables_are_refused(files, tmp_path)
         bulk.predict_bulk("M", every, tmp_path / "out")
     table.unlink()
     assert bulk.predict_bulk("M", every, tmp_path / "out") == (10, 1)
+
+
+def test_the_weights_are_part_of_what_identifies_an_export(tmp_path):
+    for name in ("assets/keras_ser.json", "saved_model.pb", "variables/variables.data"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"1")
+    before = digest(tmp_path)
+    (tmp_path / "variables" / "variables.data").write_bytes(b"2")
+    assert digest(tmp_path) != before
 
 
 def test_shards_that_start_together_share_a_folder(tmp_path):

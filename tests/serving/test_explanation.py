@@ -196,6 +196,18 @@ def test_what_is_explained_and_its_baseline_are_named(labels, closing, axis):
     )
 
 
+def test_a_frame_counts_in_the_segment_in_which_it_starts():
+    values = {"log_mel": np.array([[1.0, 2.0], [4.0, 8.0]])}
+    told = TaskAttribution("t", "a", 0.5, 15.0, values)
+    found = Attribution(Path("a.wav"), (told,), values, {"log_mel": np.array([0.0, 0.5])})
+    assert found.by_time(told, np.array([0.0, 0.5, 1.0])).tolist() == [3, 12]
+    # a clip too short for a frame of one of the features
+    both = values | {"waveform": np.zeros((0, 1))}
+    told = TaskAttribution("t", "a", 0.5, 15.0, both)
+    found = Attribution(Path("a.wav"), (told,), both, {"log_mel": np.array([0.0, 0.5]), "waveform": np.zeros(0)})
+    assert found.seconds == 1.0 and found.lines(2)[-3].split() == ["sum", "+15.000"]
+
+
 @pytest.mark.slow
 def test_explain_command_shows_any_network_over_time(served, waveform, tmp_path, capsys):
     soundfile.write(tmp_path / "a.wav", waveform, RATE, subtype="FLOAT")

@@ -116,8 +116,22 @@ def test_chance(rng):
         value, (chance, spread) = run_checks._score(table, tiny.EMOTION)
         assert value == pytest.approx(recall_score(truth, table["emotion/prediction"], average="macro"))
         scores.append(value)
+    noisy = table.assign(stream="noisy", **{"emotion/prediction": labels[0]})
+    assert run_checks._score(pd.concat([table, noisy]), tiny.EMOTION)[0] == value
     assert np.mean(scores) == pytest.approx(chance, abs=0.015)
     assert np.std(scores) == pytest.approx(spread, rel=0.15)
+
+
+def test_chance_of_a_continuous_task(rng):
+    values = rng.normal(size=(300, 2, 50))
+    found = [
+        run_checks._score(
+            pd.DataFrame({"stream": "clips", "arousal": truth, "arousal/prediction": guess}), tiny.AROUSAL
+        )
+        for truth, guess in values
+    ]
+    scores, spread = [score for score, _ in found], found[0][1][1]
+    assert found[0][1][0] == 0 and np.std(scores) == pytest.approx(spread, rel=0.15)
 
 
 def test_windows_of_a_recording_count_once(rng):

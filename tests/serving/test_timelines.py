@@ -9,7 +9,7 @@ import soundfile
 
 from keras_ser.audio import read
 from keras_ser.files import write_figure
-from keras_ser.serving.timelines import Timeline, timeline
+from keras_ser.serving.timelines import Timeline, _coarser, timeline
 from tests.serving import standin
 
 
@@ -170,6 +170,17 @@ def test_figure_shows_the_cells(recording, task):
     for data, column in zip(drawn, means.T, strict=True):
         np.testing.assert_allclose(data.values, column)
         np.testing.assert_allclose(data.edges, borders)
+
+
+def test_the_score_of_a_segment_is_a_mean_over_time():
+    values = np.array([[0.9, 0.1, 0.0], [0.5, 0.4, 0.1]])
+    line = Timeline("x", standin.EMOTION, np.array([0.0, 1.0]), np.array([2.0, 4.0]), values)
+    assert line.segments() == [(0, 4, "low", pytest.approx(0.65))]
+
+
+def test_cells_are_joined_to_means_over_time():
+    borders, means = _coarser(np.array([0.0, 1.0, 4.0, 5.0]), np.array([[1.0], [5.0], [2.0]]), most=2)
+    assert borders.tolist() == [0, 4, 5] and means.tolist() == [[4], [2]]
 
 
 def test_window_longer_than_the_crop_of_the_model_is_refused(recording):

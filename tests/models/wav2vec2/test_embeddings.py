@@ -24,7 +24,7 @@ def test_layers_of_different_answers_do_not_share():
     layers = [load(STORED / "group"), load(STORED / "layer"), load(STORED / "group", states="weighted")]
     changed = load(STORED / "group")
     changed.projection.bias.assign(changed.projection.bias + 1e-3)
-    layers += [changed, load(STORED / "group", dtype="mixed_bfloat16")]
+    layers += [changed, load(STORED / "group", dtype="mixed_bfloat16"), load(STORED / "group", states="stacked")]
     keys = [layer_hash(layer) for layer in layers]
     assert len(set(keys)) == len(keys)
     assert layer_hash(load(STORED / "group", trainable=False, name="other")) == keys[0]
