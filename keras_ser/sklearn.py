@@ -26,7 +26,6 @@ from sklearn.utils.validation import check_is_fitted
 
 from keras_ser.audio import AudioError, from_array
 from keras_ser.audio.arrays import whole_rate
-from keras_ser.checks import listed
 from keras_ser.corpora import Corpus, CorpusError, Utterance
 from keras_ser.corpora.spelling import warn_of_spellings
 from keras_ser.errors import UserError
@@ -141,11 +140,9 @@ class SpeechClassifier(ClassifierMixin, BaseEstimator):
         if y is None:
             raise UserError("This SpeechClassifier requires y to be passed, but the target y is None.")
         check_consistent_length(clips, y, groups)
-        for name, values in (("y", y), ("groups", () if groups is None else groups)):
-            _check_known(values, name)  # before NumPy makes text of a NaN among strings
+        _check_known(y, "y")
+        _check_known(() if groups is None else groups, "groups")
         y = column_or_1d(y, warn=True)
-        for name, values in (("y", y), ("groups", () if groups is None else groups)):
-            warn_of_spellings(f"values of `{name}`", values)
         check_classification_targets(y)
         classes, codes = np.unique(y, return_inverse=True)
         if len(classes) < 2:
@@ -248,22 +245,21 @@ SUFFIXES = (".keras", ".skops", ".json")
 
 
 def _check_known(values: Any, name: str) -> None:
-    """Raise UserError for missing values among labels or groups of any type."""
-    missing = np.flatnonzero(pd.isna(np.asarray(values, object)))
-    if len(missing):
+    """Raise UserError for missing values among labels or groups; warn of those that differ in spelling alone."""
+    values = np.ravel(np.asarray(values, object))  # NumPy would make text of a NaN among strings
+    if len(missing := np.flatnonzero(pd.isna(values))):
         raise UserError(f"`{name}` must have a value for each clip. Received: none for clip {missing[0]}.")
+    warn_of_spellings(f"values of `{name}`", values)
 
 
 def _clips(X: Any) -> list[Any]:  # noqa: N803
     """Return a list of files, waveforms and mappings; a 2-D array of numbers is waveforms of one length."""
     if isinstance(X, str | os.PathLike | Mapping):
         raise UserError(f"expected a sequence of files or waveforms. Received: {X!r}; put it into a list.")
-    if len(getattr(X, "shape", ())) == 2 and X.shape[1] == 1 and np.asarray(X).dtype.kind in "OUT":
-        X = np.asarray(X)[:, 0]  # noqa: N806 - a table of one column, as pipelines give it
-    elif hasattr(X, "columns"):
-        raise UserError(
-            f"expected a table of one column, the files. Received: the columns {listed(map(str, X.columns))}."
-        )
+    if len(getattr(X, "shape", ())) == 2 and np.asarray(X).dtype.kind in "OUT":
+        if X.shape[1] > 1 and hasattr(X, "columns"):
+            raise UserError(f"expected a table of one column, of files. Received: {X.shape[1]} columns.")
+        X = np.asarray(X)[:, 0] if X.shape[1] == 1 else X  # noqa: N806 - a table of one column, as pipelines give it
     found = list(X) if isinstance(X, Iterable) and len(getattr(X, "shape", (0,))) == 1 else None
     if found == []:
         raise UserError("expected at least one clip. Received: none.")
@@ -276,9 +272,7 @@ def _clips(X: Any) -> list[Any]:  # noqa: N803
         if not isinstance(item, str | os.PathLike):
             samples_of(item, 1, f"clip {number}")
         elif item == "" or os.path.isdir(os.path.expanduser(item)):
-            raise UserError(
-                f"expected audio files, one for each label. Received: the folder {str(item)!r}; list its files."
-            )
+            raise UserError(f"expected a file for each label. Received: the folder {str(item)!r}; list its files.")
     return found
 
 

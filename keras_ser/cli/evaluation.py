@@ -247,11 +247,13 @@ def _compare(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from keras_ser.experiment.rescoring import data_of
-    from keras_ser.serving.run_checks import check_run
-    from keras_ser.training import Run
+    from keras_ser.training.run import Run
 
     run = Run.load(Run.find(options.run_folder))
+
+    from keras_ser.experiment.rescoring import data_of
+    from keras_ser.serving.run_checks import check_run
+
     # of a final run there is nothing to test, but the rest can be checked
     data = None if run.split.final else data_of(run.folder, options.corpus_root, auxiliary=not options.no_train)
     failed = False

@@ -193,6 +193,7 @@ def run(script: Script, options: argparse.Namespace) -> int:
     chosen, data, read_options = prepared(chosen, options)
 
     from keras_ser.experiment import experiment_folder, run_experiment
+    from keras_ser.experiment.clips_notes import notes_on_clips, unlabelled_note
     from keras_ser.experiment.failures import TakenError, forget_failures
     from keras_ser.experiment.planning import jobs
     from keras_ser.experiment.runner import train_experiments
@@ -209,6 +210,8 @@ def run(script: Script, options: argparse.Namespace) -> int:
         }
         given = {**shared, "on_job": progress.job, "on_epoch": progress.epoch}
         folders = {name: experiment_folder(recipe, options.out) for name, recipe in chosen.items()}
+        for line in [*unlabelled_note(next(iter(chosen.values())).tasks[0], data), *notes_on_clips(data)]:
+            progress.say(line)
         if options.final:
             ((name, recipe), *_) = chosen.items()
             folder = options.experiment or folders[name]

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from keras_ser.checks import listed
 from keras_ser.cli.arguments import assignments, auxiliary_adapter, shared_table_options
 from keras_ser.errors import UserError
 
@@ -43,6 +44,10 @@ def _loaded(source: str) -> tuple[Mapping[str, Any], str | None, Callable | None
     path = Path(source)
     if path.is_dir():
         path = path / "recipe.json"
+        if not path.exists():
+            below = [f"{found.parent}" for found in sorted(Path(source).glob("*/recipe.json"))]
+            hint = f" Give one of those in it: {listed(below)}." if below else ""
+            raise UserError(f"expected a folder with a recipe.json. Received: {source}, which has none.{hint}")
     if not path.exists():
         raise UserError(
             f"expected a recipe's .py file, a recipe.json or a run's folder. Received: {source}, which does not exist."

@@ -75,11 +75,15 @@ def _port(text: str) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
+    from keras_ser.training.run import Run
+
+    runs = [Run.find(folder) for folder in expanded(options.run_folders)]
+
     from keras_ser.serving import ExportError, export, read_facts
     from keras_ser.serving.export_checks import LOOSE, own_and_other
 
     try:
-        folder = export(expanded(options.run_folders), options.out, options.name, options.max_seconds)
+        folder = export(runs, options.out, options.name, options.max_seconds)
     except ExportError as error:
         print(f"keras-ser: export refused: {error}", file=sys.stderr)
         return 1

@@ -46,9 +46,6 @@ def add(commands) -> None:
 
 def _verify(options: argparse.Namespace) -> int:
     from keras_ser.corpora import read_corpus
-    from keras_ser.experiment.rescoring import decode_in_cache, runs_of
-    from keras_ser.experiment.verification import check_verifiable, run_enrolled
-    from keras_ser.pipelines.records import cache
 
     folder, table = Path(options.folder), table_options(options)
     roots = named_roots("--corpus-root", options.corpus_root)
@@ -57,6 +54,11 @@ def _verify(options: argparse.Namespace) -> int:
             "--columns and --audio-root are for a manifest, and none is given (--corpus-root manifest=CSV)."
         )
     corpora = [read_corpus(name, root, **(table if name == "manifest" else {})) for name, root in roots.items()]
+
+    from keras_ser.experiment.rescoring import decode_in_cache, runs_of
+    from keras_ser.experiment.verification import check_verifiable, run_enrolled
+    from keras_ser.pipelines.records import cache
+
     runs = runs_of(folder)
     check_verifiable((run.recipe for run in runs), corpora)
     where = Path(options.out) if options.out else folder

@@ -1,6 +1,5 @@
 """Make the report of an experiment from its finished runs."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -9,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 
-from keras_ser.checks import counted, listed
 from keras_ser.evaluation.learning import judge, together
 from keras_ser.evaluation.training_segments import class_counts, unbalanced
+from keras_ser.experiment.clips_notes import notes_on_clips
 from keras_ser.experiment.diagnostics import first_and_last, watched_logs
 from keras_ser.experiment.failures import check_any, left_out
 from keras_ser.experiment.planning import jobs, unit
@@ -228,20 +227,7 @@ def notes(recipe: Recipe, data: Data, folds: Sequence[int] | None) -> list[str]:
             )
     if folds is not None:
         found.append(f"Only these folds were requested: {', '.join(map(str, folds))}.")
-    if data.cache.dropped:
-        found.append(
-            f"{counted(len(data.cache.dropped), 'file')} could not be read, and left out: {listed(data.cache.dropped)}."
-        )
-    silent = [i for i, kinds in data.cache.problems.items() if set(kinds) - {"clipped"}]
-    if silent:
-        found.append(
-            f"{len(silent)} clip{'s are' if len(silent) > 1 else ' is'} unusual but kept: {listed(silent)} (see "
-            "`keras-ser corpus check`)."
-        )
-    same = Counter(data.cache.hashes.values())
-    copies = [i for i, content in data.cache.hashes.items() if same[content] > 1]
-    if copies:
-        found.append(f"{len(copies)} clips have the same audio as another, and more weight: {listed(copies)}.")
+    found += notes_on_clips(data)
     if unit(data) == "origin":
         found.append(
             "Not every clip has a speaker, film or session: intervals are over the recordings that windows were cut "

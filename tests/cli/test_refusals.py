@@ -1,6 +1,8 @@
 """What is wrong with a recipe, a corpus or a split is said in one line before a single clip is decoded."""
 
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 
@@ -178,6 +180,32 @@ def test_evaluate_refuses_ratios_that_are_no_decibels(snr):
     with pytest.raises(UserError, match="--snr takes numbers from -100 to 100 dB"):
         decibels(snr)
     assert decibels("-5, 10, -5.0") == [-5.0, 10.0]
+
+
+def test_a_folder_of_experiments_is_no_recipe(tmp_path, capsys):
+    (tmp_path / "a-1").mkdir()
+    assert "a, which has none." in mistake(capsys, main(["train", str(tmp_path / "a-1")])).replace("a-1", "a")
+    (tmp_path / "a-1" / "recipe.json").touch()
+    assert f"Give one of those in it: {tmp_path / 'a-1'}." in mistake(capsys, main(["train", str(tmp_path)]))
+
+
+def test_jobs_speaks_of_the_runs_of_a_recipe_and_tune_of_trials(capsys):
+    for command, trials in (("jobs", False), ("train", False), ("tune", True)):
+        with pytest.raises(SystemExit, match="0"):
+            main([command, "--help"])
+        assert ("of each trial" in " ".join(capsys.readouterr().out.split())) == trials, command
+
+
+@pytest.mark.parametrize(
+    "words", [["export", "nowhere"], ["check", "."], ["verify", ".", "--corpus-root", "clips.csv"]], ids=lambda w: w[0]
+)
+def test_a_wrong_folder_is_refused_before_tensorflow_is_imported(words, tmp_path):
+    program = (
+        "import sys; from keras_ser.cli import main; code = main(sys.argv[1:]); "
+        "sys.exit(code if 'tensorflow' not in sys.modules else 'imported')"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *words], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1, done.stderr
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe\x00", b"a,b\n1\n1,2,3\n", b"t/prediction,t\nx,1\n"])
