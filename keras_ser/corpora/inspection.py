@@ -120,7 +120,13 @@ def check(corpus: Corpus, progress: bool = False) -> CorpusReport:
 
     ranges, counts, untold = _columns(corpus)
     notes = [*corpus.notes]
+    if not {*counts, *ranges} - {"speaker"}:
+        notes.append("no column holds labels: a model needs one, such as emotion.")
     for column, values in counts.items():
+        if len(values) == 1 and column in corpus.vocabulary:
+            notes.append(
+                f"every label of {column} is {quoted(next(iter(values)))}: a classifier needs at least two classes."
+            )
         single = [quoted(value) for value, count in values.items() if count == 1]
         transcript = len(values) > MOST_CLASSES and 2 * len(single) > len(values)
         if single and column != "speaker" and not transcript:

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -171,6 +172,17 @@ def test_values_of_one_clip_are_noted_once_per_column(tmp_path):
     (many,) = notes(*fear, *(f"e{i:02}" for i in range(19)))
     assert many.startswith("only one utterance each has the emotion 'e00', 'e01', ") and "and 9 more: it" in many
     assert notes(*fear, text="one") == []
+
+
+def test_a_corpus_that_nothing_can_be_learned_from_is_noted(tmp_path):
+    disk.write_audio(tmp_path / "a.wav", disk.recordings(1)[0])
+    assert "no column holds labels: a model needs one, such as emotion." in check(corpus_of(tmp_path, ["a.wav"])).notes
+    one = Utterance("a", "a.wav", speaker="s", gender="female", labels={"emotion": "joy"})
+    (tmp_path / "b.wav").write_bytes((tmp_path / "a.wav").read_bytes())
+    found = check(
+        Corpus("test", tmp_path, (one, dataclasses.replace(one, id="b", path="b.wav")), {"emotion": ("joy",)})
+    )
+    assert found.notes == ("every label of emotion is 'joy': a classifier needs at least two classes.",)
 
 
 def test_missing_columns_and_continuous_labels(tmp_path):
