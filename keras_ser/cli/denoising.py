@@ -68,7 +68,10 @@ def _denoise(options: argparse.Namespace) -> int:
     denoise = _denoiser(options)
     if source.is_dir():
         make_folder(target)
-        write_json(record, settings)
+        if there and options.overwrite:  # until all are written anew, the folder holds files of two settings
+            record.unlink(missing_ok=True)
+        else:
+            write_json(record, settings)
     if there and not options.overwrite:
         pairs = [(f, o) for f, o in pairs if o not in there or o.stat().st_mtime < Path(f).stat().st_mtime]
         print(f"{len(outs) - len(pairs)} of {len(outs)} files are there already.", file=sys.stderr)
@@ -85,6 +88,8 @@ def _denoise(options: argparse.Namespace) -> int:
             failures.append(str(error))
         except (OSError, TypeError, soundfile.SoundFileError) as error:
             failures.append(f"cannot write {out}: {error}")
+    if source.is_dir() and not failures:
+        write_json(record, settings)
     if clipped:
         print("\n".join([*clipped, "A .wav keeps them: it is written as floats."]), file=sys.stderr)
     if failures:

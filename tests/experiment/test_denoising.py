@@ -217,7 +217,15 @@ def test_a_folder_again_writes_what_is_missing_or_out_of_date(tmp_path, capsys):
     assert main(ask) == 0 and (out / "a.wav").stat().st_mtime_ns > before
     for other in ([*ask, "--beta=1"], ["denoise", str(out), str(out)]):
         assert main(other) == 2 and "already exists. Give another OUT, or --overwrite" in capsys.readouterr().err
+    (folder / "c.wav").write_bytes(b"no audio")
+    assert main([*ask, "--beta=1", "--overwrite"]) == 1, (
+        "not all are written anew: the settings of the folder are unknown"
+    )
+    (folder / "c.wav").unlink()
+    assert main([*ask, "--beta=1"]) == 2 and "already exists" in capsys.readouterr().err
+    assert main([*ask, "--beta=1", "--overwrite"]) == 0 == main([*ask, "--beta=1"])
     (folder / "a.flac").write_bytes(b"")
+    capsys.readouterr()
     assert main([*ask[:2], str(tmp_path / "new")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert all(str(path) in line for path in (folder / "a.flac", folder / "a.wav", tmp_path / "new" / "a.wav"))
