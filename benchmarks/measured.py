@@ -60,7 +60,10 @@ DIFFERENCES = [
         for level, own in (("mfcc", "bilstm"), ("spectrogram", "alexnet"))
         for linear in ("nlinear", "dlinear")
     ),
-    *((f"multilevel_ravdess-{name}", "multilevel_ravdess-ser", RAVDESS, "uar") for name in ("mf", "mtl", "cr", "mtl-cr", "mf-mtl-cr")),
+    *(
+        (f"multilevel_ravdess-{name}", "multilevel_ravdess-ser", RAVDESS, "uar")
+        for name in ("mf", "mtl", "cr", "mtl-cr", "mf-mtl-cr")
+    ),
     *((f"jax_emodb-{name}", f"trained_emodb-{name}", EMODB, "uar") for name in ("single-task", "aspmtl")),
     *(
         (f"aspmtl_ablation-{a}", f"aspmtl_ablation-{b}", "folds-of-speakers", "uar")

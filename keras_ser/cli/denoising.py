@@ -88,7 +88,7 @@ def _denoise(options: argparse.Namespace) -> int:
             failures.append(str(error))
         except (OSError, TypeError, soundfile.SoundFileError) as error:
             failures.append(f"cannot write {out}: {error}")
-    if source.is_dir() and not failures:
+    if source.is_dir() and options.overwrite and not failures:
         write_json(record, settings)
     if clipped:
         print("\n".join([*clipped, "A .wav keeps them: it is written as floats."]), file=sys.stderr)

@@ -1,6 +1,6 @@
 """Systems of a recipe's script on a corpus that --corpus gives."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -21,7 +21,7 @@ def unseen_speakers(speakers: int) -> Protocol:
 
 
 def on_corpus(
-    corpus: Any, variants: Callable[[str, Task, Protocol], Mapping[str, Mapping[str, Recipe]]]
+    corpus: Any, variants: Callable[[str, Task, Protocol], dict[str, dict[str, Recipe]]]
 ) -> tuple[dict[str, dict[str, Recipe]], list[str]]:
     """Return variant -> system -> recipe for any corpus, and notes for the report.
 
@@ -33,7 +33,7 @@ def on_corpus(
     """
     made = variants(corpus.name, Task("emotion"), unseen_speakers(len(corpus.counts("speaker"))))
     if len(corpus.counts("gender")) > 1:
-        return {name: dict(systems) for name, systems in made.items()}, []
+        return made, []
     left = {variant: {n: r for n, r in every.items() if not _of_gender(r)} for variant, every in made.items()}
     gone = [name for name, recipe in next(iter(made.values())).items() if _of_gender(recipe)]
     notes = [f"The corpus does not name both genders: no {', '.join(gone)}."]

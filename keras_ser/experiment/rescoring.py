@@ -91,7 +91,8 @@ def _facts_of_one(run: Run, recipe: Recipe, data: Data) -> dict[str, Any]:
             "chosen_on_test": split.chosen_on_test,
         }
     facts = protocol_facts(own, data, recipe)
-    return {**facts, "description": f"one run; {facts['description']}", "folds": None, "seeds": None}
+    of_one = {"description": f"one run; {facts['description']}", "test clips": len(run.split.test)}
+    return {**facts, **of_one, "folds": None, "seeds": None}
 
 
 def _owner(folder: Path) -> tuple[Path | None, Recipe]:

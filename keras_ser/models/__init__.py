@@ -84,9 +84,9 @@ def model_module(name: str) -> ModuleType:
         if name in MODELS:
             raise
         *_, place = traceback.extract_tb(error.__traceback__)
-        reason = (
-            f"whose module {path} fails in line {place.lineno} of {place.filename}: {type(error).__name__}: {error}"
-        )
+        # a syntax error names its own place
+        where = "" if isinstance(error, SyntaxError) else f" in line {place.lineno} of {place.filename}"
+        reason = f"whose module {path} fails{where}: {type(error).__name__}: {error}"
         raise MissingModelError(
             f"expected a model that can be imported. Received: {name!r}, {reason}.", name, reason
         ) from error

@@ -184,7 +184,7 @@ def test_evaluate_refuses_ratios_that_are_no_decibels(snr):
 
 def test_a_folder_of_experiments_is_no_recipe(tmp_path, capsys):
     (tmp_path / "a-1").mkdir()
-    assert "a, which has none." in mistake(capsys, main(["train", str(tmp_path / "a-1")])).replace("a-1", "a")
+    assert f"Received: {tmp_path}, which has none." in mistake(capsys, main(["train", str(tmp_path)]))
     (tmp_path / "a-1" / "recipe.json").touch()
     assert f"Give one of those in it: {tmp_path / 'a-1'}." in mistake(capsys, main(["train", str(tmp_path)]))
 

@@ -128,6 +128,7 @@ def test_model_that_is_not_installed_is_named_with_the_way_out(finished):
     ("source", "words"),
     [
         ("class Config: ...", "but changed_model is another module here, without `Config` and `build` .*changed_model.py"),
+        ("def f(:\n", r"whose module changed_model fails: SyntaxError: .*changed_model.py, line 1"),
         ("import nosuchmodule", "fails in line 1 of .*changed_model.py: ModuleNotFoundError: No module named 'nosuchmodule'"),
         (GRU.replace("units", "width"), "does not fit the module changed_model .*: Config has no units. It has: width"),
         (GRU.replace("units: int = 32", "units: str = ''"), "does not fit the module changed_model .* expected str. Received: 7"),
